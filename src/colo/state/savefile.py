@@ -7,9 +7,9 @@ What it survives: the death of this process at any instruction, and the crash or
 instruction, provided that the disk honours a flush. `load` then gives the old content or the new one, never a
 mixture and never an empty file. Once `save` has returned, it gives the new one.
 
-When `save` raises, the content is the old one, except when the very last step failed (fsync of the folder): then
-the new content is in place but may be gone after a power loss. Callers have to treat the change as not made, and
-must be able to live with finding it made.
+When `save` raises, the content is the old one, except when the very last step failed (fsync of the folder):
+then the new content is in place but may be gone after a power loss. Callers have to treat the change as not
+made, and must be able to live with finding it made.
 
 One writer per file at a time: the temporary name is fixed, so that crashes leave at most one left-over.
 Source: rename(2), fsync(2) ("calling fsync does not ensure that the directory entry has reached the disk").
