@@ -1,7 +1,8 @@
 """Make the authority of a deployment and the certificates of its nodes.
 
 ECDSA P-256 with SHA-256: what every TLS library in use here signs and verifies. The authority's key is needed
-only to issue certificates: keep it off the hosts. There is no revocation; a lost node key means a new authority.
+only to issue certificates: keep it off the hosts. There is no revocation: after the loss of a node's key,
+make a new authority and new certificates for all.
 """
 
 from __future__ import annotations
