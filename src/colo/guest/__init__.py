@@ -1,0 +1,5 @@
+"""The demo guest: a small Linux with services whose answers two copies agree on."""
+
+from colo.guest.image import GUEST_APPEND, GuestImage, build, kernel_options
+
+__all__ = ["GUEST_APPEND", "GuestImage", "build", "kernel_options"]

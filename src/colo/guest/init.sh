@@ -1,0 +1,30 @@
+#!/bin/sh
+# The demo guest's first process. Kernel options: colo.ip=ADDRESS/PREFIX for eth0, colo.ip1= for eth1 and so on,
+# colo.gw=ADDRESS for the default route.
+export PATH=/bin
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+
+while read -r module; do
+    insmod "/modules/$module"
+done </modules/order
+
+ip link set lo up
+for option in $(cat /proc/cmdline); do
+    value=${option#*=}
+    case $option in
+    colo.ip=*) ip addr add "$value" dev eth0 && ip link set eth0 up ;;
+    colo.ip[0-9]*=*)
+        number=${option%%=*}
+        nic=eth${number#colo.ip}
+        ip addr add "$value" dev "$nic" && ip link set "$nic" up
+        ;;
+    colo.gw=*) gateway=$value ;;
+    esac
+done
+[ -z "$gateway" ] || ip route add default via "$gateway"
+
+# The power button.
+acpid
+exec colo-guest
