@@ -1,0 +1,115 @@
+"""What an agent offers to its operator: the shapes that go over the API, and the interface behind it.
+
+All of them are plain data: strings, numbers, and tables of these. Times are in the unit that the name says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator  # noqa: TC003 - read at run time by whoever checks the Protocol
+from typing import Protocol
+
+from attrs import Factory, frozen
+
+
+@frozen
+class Checkpoints:
+    """Counted since the agent started. `last_phases_ms`: stop, save, resume, send ... of the last."""
+
+    total: int = 0
+    by_reason: dict[str, int] = Factory(dict)
+    last_phases_ms: dict[str, float] = Factory(dict)
+    median_pause_ms: float | None = None
+
+
+@frozen
+class Status:
+    """One moment of an agent.
+
+    `state`: unprotected, syncing, protected, degraded, failing-over, fenced, idle or standby. `mode`:
+    lockstep or epoch, None when there is no pair. `token`: of the lease that this node holds or held last.
+    `why`: the sentence of the last transition. `traffic`: counters of the relay.
+    """
+
+    node: str
+    vm: str
+    role: str
+    state: str
+    mode: str | None
+    epoch: int
+    token: int | None
+    why: str
+    peer: str
+    uptime_s: float
+    checkpoints: Checkpoints = Factory(Checkpoints)
+    traffic: dict[str, int] = Factory(dict)
+    qemu: str | None = None
+    tracker: str | None = None
+    accel: str | None = None
+
+
+@frozen
+class Progress:
+    """One step on the way to protection.
+
+    `phase`: what is being done, in a word (connect, pre-copy, checkpoint, protected). `done_bytes` of
+    `total_bytes` of this phase; both 0 where there is nothing to count. `round`: pre-copy round, from 1.
+    """
+
+    phase: str
+    why: str = ""
+    round: int = 0
+    done_bytes: int = 0
+    total_bytes: int = 0
+
+
+@frozen
+class CheckpointReport:
+    """A checkpoint that was asked for and is committed."""
+
+    checkpoint: int
+    reason: str
+    pages: int
+    state_bytes: int
+    pause_ms: float
+    phases_ms: dict[str, float] = Factory(dict)
+
+
+@frozen
+class AgentEvent:
+    """Something that happened. `at_ns`: CLOCK_BOOTTIME. `details`: numbers and words that belong to it."""
+
+    at_ns: int
+    kind: str
+    why: str
+    details: dict[str, str | int | float] = Factory(dict)
+
+
+class AgentService(Protocol):
+    """Implemented by the agent. Any ColoError becomes the answer; RefusedError: it does not fit the state."""
+
+    async def status(self) -> Status:
+        """At once, from memory."""
+        ...
+
+    def events(self) -> AsyncGenerator[AgentEvent, None]:
+        """From now on, until closed. A reader may be slow: the agent bounds what waits for it."""
+        ...
+
+    def protect(self) -> AsyncGenerator[Progress, None]:
+        """Begin (or join) the protection and tell how it goes; ends once the VM is protected.
+
+        Closing the generator ends the watching, not the protection.
+        """
+        ...
+
+    async def checkpoint(self) -> CheckpointReport:
+        """Take one now; returns when it is committed."""
+        ...
+
+    async def failover(self) -> str:
+        """Hand the VM over to the other host; the sentence says what was done."""
+        ...
+
+    async def shutdown(self) -> None:
+        """Begin to end the agent; returns at once."""
+        ...
