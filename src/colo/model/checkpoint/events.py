@@ -1,0 +1,158 @@
+"""What happens to the two checkpoint machines. A report answers one action (see `actions.py`)."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attrs import frozen
+
+
+class Reason(Enum):
+    """Why a checkpoint is wanted."""
+
+    FIRST = "first"
+    PERIOD = "period"
+    MISMATCH = "mismatch"
+    HOLD_LIMIT = "hold-limit"
+    QUEUE_LIMIT = "queue-limit"
+    DIRTY_LIMIT = "dirty-limit"
+    OPERATOR = "operator"
+
+
+@frozen
+class StepFailed:
+    """Report: the action under way failed for good, or passed its own deadline."""
+
+    step: str
+    why: str
+
+
+# --- the primary's ---
+
+
+@frozen
+class Trigger:
+    """Somebody wants a checkpoint."""
+
+    reason: Reason
+    detail: str = ""
+
+
+@frozen
+class VmStopped:
+    """Report of PauseIngressAndStop."""
+
+
+@frozen
+class StateSaved:
+    """Report of SaveState: device state, `size` bytes."""
+
+    size: int
+
+
+@frozen
+class PagesCollected:
+    """Report of CollectPages: that many pages are staged, `size` bytes."""
+
+    pages: int
+    size: int
+
+
+@frozen
+class VmResumed:
+    """Report of ResumeVm."""
+
+
+@frozen
+class ReceivedByPeer:
+    """Message of the secondary: it holds all of this checkpoint. The commit point."""
+
+    checkpoint: int
+
+
+@frozen
+class LoadedByPeer:
+    """Message of the secondary: its VM runs from this checkpoint."""
+
+    checkpoint: int
+
+
+@frozen
+class PeerLost:
+    """The role machine has given up the secondary."""
+
+    why: str
+
+
+@frozen
+class Deadline:
+    """The checkpoint takes longer than `checkpoint_timeout`. Made by the machine's own timer."""
+
+
+PrimaryEvent = (
+    Trigger | VmStopped | StateSaved | PagesCollected | VmResumed
+    | ReceivedByPeer | LoadedByPeer | StepFailed | PeerLost | Deadline
+)  # fmt: skip
+
+
+# --- the secondary's ---
+
+
+@frozen
+class StateComplete:
+    """The relay has every byte of this checkpoint, and counts and checksum fit."""
+
+    checkpoint: int
+
+
+@frozen
+class StateDamaged:
+    """A checkpoint arrived, but not whole."""
+
+    checkpoint: int
+    why: str
+
+
+@frozen
+class SvmStopped:
+    """Report of StopSvm."""
+
+
+@frozen
+class Applied:
+    """Report of ApplyPages."""
+
+
+@frozen
+class DevicesLoaded:
+    """Report of LoadDevices."""
+
+
+@frozen
+class Mended:
+    """Report of MendPages."""
+
+
+@frozen
+class SvmResumed:
+    """Report of ResumeSvm."""
+
+
+@frozen
+class PrimaryLost:
+    """The role machine has given up the primary."""
+
+    why: str
+
+
+SecondaryEvent = (
+    StateComplete
+    | StateDamaged
+    | SvmStopped
+    | Applied
+    | DevicesLoaded
+    | Mended
+    | SvmResumed
+    | StepFailed
+    | PrimaryLost
+)
