@@ -1,7 +1,7 @@
 """The QEMU versions that colo is tested on, each with the libraries and data of its own release.
 
-`<cache>/qemu/<version>/qemu-system-x86_64` starts one. It shares nothing with the machine but the kernel: neither
-an installed QEMU nor another libc disturbs it. The process that is started IS QEMU: no child, same pid.
+`<cache>/qemu/<version>/qemu-system-x86_64` starts one. It shares nothing with the machine but the kernel:
+neither an installed QEMU nor another libc disturbs it. The process that is started IS QEMU: same pid.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ exec $here/usr/bin/qemu-system-x86_64 --argv0 qemu-system-x86_64 --inhibit-cache
 
 @attrs.frozen
 class Release:
-    """A version of QEMU and the suites of Debian that have it; the later groups replace the first once it is gone."""
+    """A version of QEMU and the suites of Debian that have it; later groups serve when the first is gone."""
 
     version: str
     groups: tuple[tuple[str, ...], ...]
@@ -75,7 +75,9 @@ def _provide(folder: Path, release: Release, progress: Callable[[str], None]) ->
 def _works(launcher: Path, version: str) -> bool:
     """Whether it starts and says the right version. A cache that was moved fails here, and is made again."""
     try:
-        done = subprocess.run([launcher, "--version"], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            [launcher, "--version"], capture_output=True, text=True, timeout=60, check=False
+        )
     except OSError:
         return False
     return done.stdout.startswith(f"QEMU emulator version {version}.")
@@ -98,8 +100,11 @@ def _fetch(folder: Path, suites: tuple[str, ...]) -> None:
 
 
 def _write_launcher(folder: Path, launcher: Path) -> None:
-    """The loader, under QEMU's name and in its place, loads QEMU: /proc/PID/exe and comm look as always, and QEMU
-    finds its modules and firmware, which it looks for relative to its own place."""
+    """Puts the loader under QEMU's name and in its place, to load QEMU from beside.
+
+    So /proc/PID/exe and comm look as always, and QEMU finds its modules and firmware, which it looks for
+    relative to its own place.
+    """
     binary = folder / "usr/bin/qemu-system-x86_64"
     binary.rename(binary.with_suffix(".elf"))
     shutil.copy(_find(folder, "x86_64-linux-gnu/ld-linux-x86-64.so.2"), binary)

@@ -1,5 +1,5 @@
 """The demo guest: a small Linux with services whose answers two copies agree on."""
 
-from colo.guest.image import GUEST_APPEND, GuestImage, build, kernel_options
+from colo.guest.image import GUEST_APPEND, GuestImage, build
 
-__all__ = ["GUEST_APPEND", "GuestImage", "build", "kernel_options"]
+__all__ = ["GUEST_APPEND", "GuestImage", "build"]

@@ -1,7 +1,7 @@
 """Writes cpio archives of the "newc" kind, the same bytes for the same content.
 
-Source: Documentation/driver-api/early-userspace/buffer-format.rst of Linux. Owner, times and inode numbers of the
-files on this machine do not matter: everything belongs to root and is of 1970.
+Source: Documentation/driver-api/early-userspace/buffer-format.rst of Linux. Owner, times and inode
+numbers of the files on this machine do not matter: everything belongs to root and is of 1970.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def symlink(path: str, target: str) -> Entry:
 
 
 def archive(entries: list[Entry]) -> bytes:
-    """The archive. Raises ValueError for a path that appears twice or whose folder does not come before it."""
+    """The archive. ValueError for a path that appears twice or whose folder does not come before it."""
     known = {""}
     parts = []
     for inode, entry in enumerate(entries, start=1):

@@ -1,7 +1,7 @@
 """Debian packages fetched and unpacked beside the machine's own: nothing is installed, no root is needed.
 
-apt does the work, with folders, sources and an empty package status of its own, so that what it fetches is the
-same on every machine. Mirror, proxy and archive keyring are the machine's (apt.conf(5), sources.list(5)).
+apt does the work, with folders, sources and an empty package status of its own, so that what it fetches is
+the same on every machine. Mirror, proxy and archive keyring are the machine's (apt.conf(5), sources.list(5)).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def mirror() -> str:
 
 
 def choose_mirror(targets: list[str]) -> str | None:
-    """The first `Packages` index of Debian itself; of unknown origin (no `apt-get update` yet) if there is none.
+    """The first `Packages` index of Debian itself; one of unknown origin (no `apt-get update` yet) if none.
 
     A field that apt does not know yet stays as it is written in the format: "$(ORIGIN)".
     """

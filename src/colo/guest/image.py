@@ -25,8 +25,11 @@ FOLDERS = ("bin", "dev", "etc", "etc/acpi", "etc/acpi/PWRF", "modules", "proc", 
 COMMANDS = ("acpid", "cat", "insmod", "ip", "mount", "poweroff", "sh")
 POWER_BUTTON = b"#!/bin/sh\npoweroff -f\n"
 
-GUEST_APPEND = "console=ttyS0 quiet panic=-1 ipv6.disable=1 no_timer_check mitigations=off"
-"""Kernel options that every demo guest should have."""
+# no_timer_check: a guest on a busy host panics when its timer seems not to tick. cryptomgr.notests: saves 0.3 s.
+# ipv6.disable: no router solicitations and multicast reports, so that an idle guest is silent.
+GUEST_APPEND = "console=ttyS0 quiet panic=-1 ipv6.disable=1 no_timer_check cryptomgr.notests"
+"""Kernel options that every demo guest should have; `colo.ip=10.77.0.2/24` (eth0), `colo.ip1=` (eth1) and
+`colo.gw=10.77.0.1` come on top."""
 
 
 @attrs.frozen
@@ -35,12 +38,6 @@ class GuestImage:
 
     kernel: Path
     initramfs: Path
-
-
-def kernel_options(address: str, gateway: str | None = None) -> str:
-    """All kernel options of a guest with one NIC: `address` as 10.77.0.2/24."""
-    route = f" colo.gw={gateway}" if gateway else ""
-    return f"{GUEST_APPEND} colo.ip={address}{route}"
 
 
 def build(output: Path, cache: Path, program: bytes, progress: Callable[[str], None]) -> GuestImage:
@@ -52,7 +49,7 @@ def build(output: Path, cache: Path, program: bytes, progress: Callable[[str], N
     parts = _parts(cache.resolve() / "guest-parts", progress)
     output.mkdir(parents=True, exist_ok=True)
     image = GuestImage(output.resolve() / "vmlinuz", output.resolve() / "initramfs")
-    initramfs = gzip.compress(cpio.archive(_entries(parts, program)), mtime=0)
+    initramfs = gzip.compress(cpio.archive(_entries(parts, program)), compresslevel=6, mtime=0)
     changed = [_replace(image.kernel, (parts / "vmlinuz").read_bytes()), _replace(image.initramfs, initramfs)]
     if any(changed):
         progress(f"guest: built in {output}, initramfs {hashlib.sha256(initramfs).hexdigest()[:12]}")
@@ -101,7 +98,7 @@ def _entries(parts: Path, program: bytes) -> list[cpio.Entry]:
 
 
 def _replace(path: Path, content: bytes) -> bool:
-    """Whether it had to be written. Renamed into place: a QEMU that starts meanwhile sees the old or the new one."""
+    """Whether it had to be written. Renamed into place: a QEMU that starts meanwhile reads a whole file."""
     if path.exists() and path.read_bytes() == content:
         return False
     temporary = path.with_name(f"{path.name}.part")

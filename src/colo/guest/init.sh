@@ -25,6 +25,6 @@ for option in $(cat /proc/cmdline); do
 done
 [ -z "$gateway" ] || ip route add default via "$gateway"
 
-# The power button.
-acpid
+# The power button. Its daemon needs files it can write; there is no /var here.
+acpid -p /acpid.pid -l /dev/null
 exec colo-guest

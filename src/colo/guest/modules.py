@@ -1,7 +1,7 @@
 """Kernel modules and the order to load them in.
 
-A package of a kernel has no modules.dep: depmod writes that on installation. What a module needs stands in its own
-".modinfo" section as `depends=a,b` (include/linux/module.h of Linux).
+A package of a kernel has no modules.dep: depmod writes that on installation. What a module needs stands in
+its own ".modinfo" section as `depends=a,b` (include/linux/module.h of Linux).
 """
 
 from __future__ import annotations

@@ -1,0 +1,44 @@
+"""What tests share: real QEMUs and the demo guest, both made by `make setup`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from colo.guest import GuestImage
+
+ROOT = Path(__file__).resolve().parent.parent
+QEMU_VERSIONS = ("7.2", "10.0")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses the fixture `qemu` has the marker `qemu`."""
+    for item in items:
+        if "qemu" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.qemu)
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """Where `make setup` keeps what it fetched."""
+    return Path(os.environ.get("COLO_CACHE") or ROOT / ".cache").resolve()
+
+
+@pytest.fixture(scope="session", params=QEMU_VERSIONS)
+def qemu(request: pytest.FixtureRequest, cache: Path) -> Path:
+    """The program to start a QEMU with: a test that asks for it runs once with each version."""
+    return _made(cache / "qemu" / request.param / "qemu-system-x86_64")
+
+
+@pytest.fixture(scope="session")
+def guest(cache: Path) -> GuestImage:
+    """Kernel and initramfs of the demo guest."""
+    return GuestImage(_made(cache / "guest/vmlinuz"), _made(cache / "guest/initramfs"))
+
+
+def _made(path: Path) -> Path:
+    if not path.exists():
+        pytest.fail(f"{path} is missing: run `make setup`", pytrace=False)
+    return path
