@@ -1,1 +1,37 @@
-//! See docs/architecture.md.
+//! Guest RAM of a VM that runs in another process: which pages it wrote, copies of them, and a replica that follows.
+//!
+//! On the primary: [`GuestRam`] → [`Tracker`] → [`PageSet`] → [`Staging`] → [`BulkSource`] → link. On the secondary: link →
+//! [`Replica`] → the other [`GuestRam`]. Everything works from outside, on a shared mapping of the RAM file.
+//!
+//! What trackers cannot see, and whoever builds the VM must exclude: holes punched into the RAM file (watch
+//! [`GuestRam::blocks`]), writes by DMA or through another process's mapping, RAM that is swapped or in huge pages of tmpfs.
+
+mod damaged;
+mod error;
+mod guest_ram;
+mod handover;
+mod inbox;
+mod mapping;
+mod page_set;
+mod payload;
+mod process;
+mod replica;
+mod source;
+mod staging;
+mod tracker;
+mod uffd;
+
+/// Bytes of a guest page.
+pub const PAGE: usize = 4096;
+
+pub use damaged::{Damaged, Why};
+pub use error::{Error, Result};
+pub use guest_ram::GuestRam;
+pub use handover::{HandedOver, receive_uffd};
+pub use inbox::Received;
+pub use page_set::PageSet;
+pub use payload::{DEVICE, DEVICE_PER_MESSAGE, PAGES, PAGES_PER_MESSAGE, STATE_END};
+pub use replica::Replica;
+pub use source::{BulkSource, LivePages, StagedState};
+pub use staging::Staging;
+pub use tracker::{Probe, Tracker, TrackerKind, open_tracker, probe_trackers};

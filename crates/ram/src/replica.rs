@@ -1,0 +1,177 @@
+//! The secondary's copy of the primary's RAM: the cache, and the checkpoints that will change it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::PAGE;
+use crate::damaged::Damaged;
+use crate::error::{Error, Result};
+use crate::guest_ram::{GuestRam, hash, page_offset};
+use crate::inbox::{Accepted, Inbox, Received};
+use crate::mapping::Mapping;
+use crate::page_set::PageSet;
+
+/// RAM cache, incoming checkpoints, and the SVM's RAM that is restored from them.
+///
+/// The cache is, once a checkpoint was applied, always a whole and exact copy of the primary's RAM at the last applied
+/// one. One thread may receive while another applies: they share no lock but for moments, except in pre-copy, which
+/// ends before there is anything to apply. A resync from scratch takes a new replica.
+pub struct Replica {
+    ram: GuestRam,
+    inbox: Mutex<Inbox>,
+    store: Mutex<Store>,
+}
+
+struct Store {
+    cache: Mapping,
+    /// The last checkpoint applied, with its device state.
+    applied: Option<(u64, Vec<u8>)>,
+}
+
+impl Replica {
+    /// A replica for this RAM. `staging_limit` bounds the bytes of all incoming checkpoints held at once; the cache
+    /// takes as much memory as the RAM.
+    ///
+    /// # Errors
+    /// When there is no room for the cache in the address space.
+    pub fn new(ram: &GuestRam, staging_limit: u64) -> Result<Self> {
+        let limit = usize::try_from(staging_limit).unwrap_or(usize::MAX);
+        let cache = Mapping::private(ram.memory().len())?;
+        Ok(Self {
+            ram: ram.clone(),
+            inbox: Mutex::new(Inbox::new(ram.pages(), limit)),
+            store: Mutex::new(Store { cache, applied: None }),
+        })
+    }
+
+    /// Takes the payload of one bulk message (PAGES, DEVICE, STATE_END) from the link.
+    ///
+    /// # Errors
+    /// [`Damaged`], once for a checkpoint: it is forgotten, the rest of it is dropped.
+    pub fn receive(&self, kind: u8, payload: &[u8]) -> std::result::Result<Received, Damaged> {
+        let mut inbox = lock(&self.inbox);
+        match inbox.receive(kind, payload)? {
+            Accepted::Kept(received) => Ok(received),
+            Accepted::Precopy(pages) => {
+                let store = lock(&self.store);
+                for (index, page) in pages {
+                    // The inbox lets no page pass that the RAM does not have.
+                    let _ = write(&store.cache, index, page);
+                }
+                Ok(Received::Stored)
+            }
+        }
+    }
+
+    /// Device state of a checkpoint that is whole, or that was the last to be applied.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`].
+    pub fn device(&self, checkpoint: u64) -> Result<Vec<u8>> {
+        let waiting = lock(&self.inbox).device(checkpoint).map(<[u8]>::to_vec);
+        if let Some(device) = waiting {
+            return Ok(device);
+        }
+        match &lock(&self.store).applied {
+            Some((applied, device)) if *applied == checkpoint => Ok(device.clone()),
+            _ => Err(Error::NotReady {
+                asked: checkpoint,
+                ready: None,
+            }),
+        }
+    }
+
+    /// Commits a checkpoint to memory, the SVM being stopped: cache += its pages, then the SVM's RAM := the cache on
+    /// what it brought (with the pre-copy, for the first one) and on `dirty`, the pages that the SVM wrote. Returns the
+    /// number of pages copied into the SVM's RAM.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] when it is not the oldest whole one, [`Error::OutOfRange`] when `dirty` is of a larger RAM;
+    /// nothing has changed then.
+    pub fn apply(&self, checkpoint: u64, dirty: &PageSet) -> Result<u64> {
+        self.check_set(dirty)?;
+        let (mut incoming, mut changed) = {
+            let mut inbox = lock(&self.inbox);
+            let ready = inbox.ready();
+            inbox.take(checkpoint).ok_or(Error::NotReady {
+                asked: checkpoint,
+                ready,
+            })?
+        };
+        let mut store = lock(&self.store);
+        for (index, page) in incoming.pages() {
+            write(&store.cache, index, page)?;
+            changed.insert(index)?;
+        }
+        store.applied = Some((checkpoint, std::mem::take(&mut incoming.device)));
+        self.restore(&store.cache, &changed.union(dirty))
+    }
+
+    /// The SVM's RAM := the cache on these pages: undoes what reset or load wrote. Returns the number of pages.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] before any checkpoint was applied, [`Error::OutOfRange`] for pages of a larger RAM.
+    pub fn mend(&self, dirty: &PageSet) -> Result<u64> {
+        self.check_set(dirty)?;
+        let store = lock(&self.store);
+        if store.applied.is_none() {
+            return Err(Error::NotReady {
+                asked: 0,
+                ready: None,
+            });
+        }
+        self.restore(&store.cache, dirty)
+    }
+
+    /// Drops what there is of this checkpoint and of later ones, whole or not. One that was applied stays.
+    pub fn forget(&self, checkpoint: u64) {
+        lock(&self.inbox).forget(checkpoint);
+    }
+
+    /// xxh3-64 of the SVM's RAM; of use while it is stopped.
+    ///
+    /// # Errors
+    /// None in practice; see [`Error::OutOfRange`].
+    pub fn ram_hash(&self) -> Result<u64> {
+        self.ram.hash()
+    }
+
+    /// xxh3-64 of the cache. Pre-copy waits for it.
+    ///
+    /// # Errors
+    /// None in practice; see [`Error::OutOfRange`].
+    pub fn cache_hash(&self) -> Result<u64> {
+        hash(&lock(&self.store).cache)
+    }
+
+    fn restore(&self, cache: &Mapping, pages: &PageSet) -> Result<u64> {
+        for run in pages.runs() {
+            let (offset, end) = (page_offset(run.start)?, page_offset(run.end)?);
+            cache.copy_to(offset, self.ram.memory(), offset, end - offset)?;
+        }
+        Ok(pages.len())
+    }
+
+    fn check_set(&self, dirty: &PageSet) -> Result<()> {
+        match dirty.first_from(self.ram.pages()) {
+            None => Ok(()),
+            Some(page) => Err(Error::OutOfRange {
+                offset: page,
+                len: 1,
+                size: self.ram.pages(),
+            }),
+        }
+    }
+}
+
+fn write(cache: &Mapping, index: u64, page: Option<&[u8; PAGE]>) -> Result<()> {
+    let offset = page_offset(index)?;
+    match page {
+        Some(page) => cache.write(offset, page),
+        None => cache.zero(offset, PAGE),
+    }
+}
+
+/// No code panics while it holds a lock here, so that a poisoned one means nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
