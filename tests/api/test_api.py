@@ -276,7 +276,7 @@ def test_what_a_killed_agent_left_behind_is_no_obstacle(tmp_path: Path) -> None:
 
 def test_a_run_dir_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StateFolderError, match="run folder"), claim_run_dir(tmp_path / "file"):
+    with pytest.raises(StateFolderError, match="cannot use the folder"), claim_run_dir(tmp_path / "file"):
         pass
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
+from colo.config import TlsConfig
 from colo.errors import ConfigError
 from colo.pki import (
-    TlsFiles,
     certificate_problems,
     check_node_name,
     client_context,
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def files_of(folder: Path, node: str) -> TlsFiles:
-    return TlsFiles(folder / "ca.pem", folder / f"{node}.pem", folder / f"{node}.key")
+def files_of(folder: Path, node: str) -> TlsConfig:
+    return TlsConfig(folder / "ca.pem", folder / f"{node}.pem", folder / f"{node}.key")
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_client_of_another_authority_is_refused(
     other = tmp_path_factory.mktemp("other")
     create_authority(other)
     issue_node(other, "alpha")
-    mixed = TlsFiles(folder / "ca.pem", other / "alpha.pem", other / "alpha.key")
+    mixed = TlsConfig(folder / "ca.pem", other / "alpha.pem", other / "alpha.key")
     with pytest.raises(OSError, match=r"unknown ca|hung up|UNKNOWN_CA|reset"):
         handshake(server_context(files_of(folder, "beta")), client_context(mixed), "beta")
 
@@ -151,7 +151,7 @@ def test_good_files_have_no_problem(folder: Path) -> None:
     assert certificate_problems(files_of(folder, "alpha"), "alpha") == ()
 
 
-def problems(files: TlsFiles, node: str = "alpha", now: datetime | None = None) -> str:
+def problems(files: TlsConfig, node: str = "alpha", now: datetime | None = None) -> str:
     return "; ".join(p.message for p in certificate_problems(files, node, now))
 
 
@@ -159,15 +159,15 @@ def test_problems_are_named(folder: Path, tmp_path_factory: pytest.TempPathFacto
     good = files_of(folder, "alpha")
     later = datetime.now(UTC) + timedelta(days=720)
     assert "is for alpha, not for beta" in problems(good, "beta")
-    assert "is not the key of" in problems(TlsFiles(good.ca, good.cert, folder / "beta.key"))
+    assert "is not the key of" in problems(TlsConfig(good.ca, good.cert, folder / "beta.key"))
     assert "expires in" in problems(good, now=later)
     assert "has expired" in problems(good, now=later + timedelta(days=20))
     assert "check this host's date" in problems(good, now=later - timedelta(days=2000))
-    assert "No such file" in problems(TlsFiles(good.ca, folder / "nope.pem", good.key))
-    assert "is no PEM certificate" in problems(TlsFiles(good.key, good.cert, good.key))
+    assert "No such file" in problems(TlsConfig(good.ca, folder / "nope.pem", good.key))
+    assert "is no PEM certificate" in problems(TlsConfig(good.key, good.cert, good.key))
     other = tmp_path_factory.mktemp("other")
     create_authority(other)
-    assert "is not signed by" in problems(TlsFiles(other / "ca.pem", good.cert, good.key))
+    assert "is not signed by" in problems(TlsConfig(other / "ca.pem", good.cert, good.key))
     good.key.chmod(0o644)
     assert "chmod 600" in problems(good)
     assert not any(p.fatal for p in certificate_problems(good, "alpha"))

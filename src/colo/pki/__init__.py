@@ -3,11 +3,10 @@
 from colo.pki.authority import Issued, create_authority, issue_node
 from colo.pki.inspect import certificate_problems
 from colo.pki.names import check_node_name
-from colo.pki.tls import TlsFiles, client_context, peer_names, server_context
+from colo.pki.tls import client_context, peer_names, server_context
 
 __all__ = [
     "Issued",
-    "TlsFiles",
     "certificate_problems",
     "check_node_name",
     "client_context",

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from colo.pki.tls import TlsFiles
+    from colo.config import TlsConfig
 
 SOON = timedelta(days=30)
 
@@ -28,7 +28,7 @@ class CertificateProblem:
 
 
 def certificate_problems(
-    files: TlsFiles, node: str, now: datetime | None = None
+    files: TlsConfig, node: str, now: datetime | None = None
 ) -> tuple[CertificateProblem, ...]:
     """Everything that is wrong with the files of `node`; empty when all is well."""
     now = now or datetime.now(UTC)

@@ -5,25 +5,15 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
 from colo.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+    from colo.config import TlsConfig
 
 
-@frozen
-class TlsFiles:
-    """PEM files: the authority, our certificate, our key."""
-
-    ca: Path
-    cert: Path
-    key: Path
-
-
-def server_context(files: TlsFiles) -> ssl.SSLContext:
+def server_context(files: TlsConfig) -> ssl.SSLContext:
     """Wants a client certificate of the authority; whom it names, the caller checks (`peer_names`)."""
     context = _context(files, ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -31,7 +21,7 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def client_context(files: TlsFiles) -> ssl.SSLContext:
+def client_context(files: TlsConfig) -> ssl.SSLContext:
     """Checks that the server's certificate is of the authority and carries the name that is dialled."""
     return _context(files, ssl.PROTOCOL_TLS_CLIENT)
 
@@ -42,7 +32,7 @@ def peer_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
     return frozenset(value for kind, value in entries if kind == "DNS")
 
 
-def _context(files: TlsFiles, protocol: int) -> ssl.SSLContext:
+def _context(files: TlsConfig, protocol: int) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:

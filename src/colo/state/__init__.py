@@ -1,5 +1,6 @@
-"""Files that survive a crash at any instruction."""
+"""Files and folders that survive a crash at any instruction."""
 
+from colo.state.folder import hold_folder
 from colo.state.savefile import load, save
 
-__all__ = ["load", "save"]
+__all__ = ["hold_folder", "load", "save"]

@@ -1,0 +1,50 @@
+"""One owner per folder: a lock that the kernel drops with its owner, so a crash never leaves it behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from colo.errors import AddressInUseError, StateFolderError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LOCK = "lock"
+
+
+@contextmanager
+def hold_folder(folder: Path, hint: str) -> Iterator[None]:
+    """Make `folder` (created, 0700) ours for as long as the context lasts.
+
+    AddressInUseError, with `hint`, when another process holds it.
+    """
+    fd = _open(folder)
+    try:
+        _lock(fd, folder, hint)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _open(folder: Path) -> int:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as e:
+        hint = "choose another folder, or give the user that runs colo the right to write there"
+        raise StateFolderError(f"cannot use the folder {folder}: {e.strerror}", hint) from e
+
+
+def _lock(fd: int, folder: Path, hint: str) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as e:
+        owner = os.read(fd, 20).decode(errors="replace").strip() or "unknown"
+        raise AddressInUseError(f"process {owner} uses the folder {folder} already", hint) from e
+    os.ftruncate(fd, 0)
+    os.write(fd, f"{os.getpid()}\n".encode())
