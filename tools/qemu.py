@@ -6,11 +6,8 @@ neither an installed QEMU nor another libc disturbs it. The process that is star
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -20,6 +17,7 @@ from colo.guest.debian import Archive, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
 NOT_NEEDED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/iso-codes", "var")
@@ -119,16 +117,3 @@ def _find(folder: Path, name: str) -> Path:
         if (folder / place / name).exists():
             return folder / place / name
     raise CapabilityError(f"{folder}: no {name} in the packages")
-
-
-def main() -> None:
-    """Used by tools/setup.py, in the project's virtual environment."""
-    cache = Path(os.environ.get("COLO_CACHE", ".cache"))
-    try:
-        provide(cache, lambda line: print(line, flush=True))
-    except CapabilityError as error:
-        sys.exit(f"error: {error}\nhint: {error.hint}")
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,8 @@ from colo.guest import cpio
 
 def read(archive: bytes) -> dict[str, tuple[int, bytes]]:
     """An independent reader of the format: name -> mode, content."""
-    found, at = {}, 0
+    found: dict[str, tuple[int, bytes]] = {}
+    at = 0
     while True:
         assert archive[at : at + 6] == b"070701"
         fields = [int(archive[at + 6 + 8 * n : at + 14 + 8 * n], 16) for n in range(13)]

@@ -26,7 +26,7 @@ __attribute__((constructor)) static void report(void) {
 @contextmanager
 def started(qemu: Path, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A QEMU without a machine that has said its QMP greeting."""
-    command = [qemu, "-machine", "none", "-nodefaults", "-display", "none", "-qmp", "stdio"]
+    command = [str(qemu), "-machine", "none", "-nodefaults", "-display", "none", "-qmp", "stdio"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **(environment or {})}
     ) as process:

@@ -25,11 +25,11 @@ FOLDERS = ("bin", "dev", "etc", "etc/acpi", "etc/acpi/PWRF", "modules", "proc", 
 COMMANDS = ("acpid", "cat", "insmod", "ip", "mount", "poweroff", "sh")
 POWER_BUTTON = b"#!/bin/sh\npoweroff -f\n"
 
-# no_timer_check: a guest on a busy host panics when its timer seems not to tick. cryptomgr.notests: saves 0.3 s.
-# ipv6.disable: no router solicitations and multicast reports, so that an idle guest is silent.
+# no_timer_check: on a busy host the timer seems not to tick, and the guest would panic. cryptomgr.notests:
+# boots 0.3 s faster. ipv6.disable: no solicitations and reports, so that an idle guest is silent.
 GUEST_APPEND = "console=ttyS0 quiet panic=-1 ipv6.disable=1 no_timer_check cryptomgr.notests"
-"""Kernel options that every demo guest should have; `colo.ip=10.77.0.2/24` (eth0), `colo.ip1=` (eth1) and
-`colo.gw=10.77.0.1` come on top."""
+"""Kernel options of every demo guest. On top come `colo.ip=10.77.0.2/24` (eth0), `colo.ip1=` (eth1) and so on,
+and `colo.gw=10.77.0.1` if it needs a route."""
 
 
 @attrs.frozen

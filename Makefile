@@ -1,0 +1,39 @@
+# The whole workflow. Every target sets up what it needs first; see tools/setup.py.
+N ?= 10
+BIN := .venv/bin
+
+.PHONY: setup test check demo bench soak lock clean
+
+setup:
+	python3 tools/setup.py
+
+# colo-core needs Python to link against; pytest covers it.
+test: setup
+	cargo test --quiet --workspace --exclude colo-core
+	$(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	cargo fmt --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+demo: setup
+	$(BIN)/colo demo
+
+bench: setup
+	$(BIN)/python -m bench
+
+# N failovers in a row: make soak N=100
+soak: setup
+	$(BIN)/python -m bench.soak $(N)
+
+# Newest versions of all Python dependencies, with hashes.
+lock: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .cache/uv uv
+	.cache/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev \
+		--generate-hashes --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf .venv .cache target src/colo/_core*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,30 @@
+"""Makes the QEMUs and the demo guest ready in the cache; tools/setup.py starts it in the virtual environment."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import qemu
+from colo._core import guest_program
+
+from colo import guest
+from colo.errors import ColoError
+
+
+def main(cache: Path) -> None:
+    """Fetches and builds what is missing or of another version; seconds when nothing is."""
+    qemu.provide(cache, say)
+    guest.build(cache / "guest", cache, guest_program(), say)
+
+
+def say(line: str) -> None:
+    """One line of progress, at once."""
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except ColoError as error:
+        sys.exit(f"error: {error.message}\nhint: {error.hint}")
