@@ -1,0 +1,88 @@
+//! From a frame to what the comparison does with it.
+
+use crate::body::Body;
+use crate::ethernet::{self, Ethernet};
+use crate::flow::{Direction, FlowKey, Network};
+use crate::icmp::{self, NEIGHBOUR_DISCOVERY};
+use crate::ip::protocol;
+use crate::tcp::Tcp;
+use crate::{ipv4, ipv6, udp};
+
+/// What a frame is to the comparison.
+#[derive(Clone, Copy, Debug)]
+pub enum Item<'a> {
+    /// Compared by stream position.
+    Tcp(Tcp<'a>),
+    /// Compared as a whole: UDP, ICMP, fragments, any other.
+    Message {
+        /// Messages are matched within it.
+        flow: FlowKey,
+        /// What is compared.
+        body: Body<'a>,
+    },
+    /// ARP and IPv6 neighbour discovery (RFC 4861): never compared.
+    Chore,
+}
+
+/// Reads a frame. Total: a frame that is no IP, is cut short or has a lying length is a message of an Ethernet
+/// flow over the whole frame.
+#[must_use]
+pub fn classify(frame: &[u8], direction: Direction) -> Item<'_> {
+    let Some(ethernet) = Ethernet::parse(frame) else {
+        let flow = FlowKey::new(Network::Ethernet, 0, [0; 2], (0, 0));
+        return message(flow, &[], frame);
+    };
+    let item = match ethernet.kind {
+        ethernet::ARP => Some(Item::Chore),
+        ethernet::IPV4 | ethernet::IPV6 => network(frame, &ethernet, direction),
+        _ => None,
+    };
+    item.unwrap_or_else(|| message(link_flow(&ethernet, direction), &[], frame))
+}
+
+fn link_flow(ethernet: &Ethernet, direction: Direction) -> FlowKey {
+    let ends = direction.guest_first(ethernet.source, ethernet.destination);
+    FlowKey::new(Network::Ethernet, ethernet.kind, ethernet.vlans, ends)
+}
+
+fn network<'a>(frame: &'a [u8], ethernet: &Ethernet, direction: Direction) -> Option<Item<'a>> {
+    let bytes = frame.get(ethernet.header..)?;
+    let v6 = ethernet.kind == ethernet::IPV6;
+    let packet = if v6 {
+        ipv6::parse(bytes)?
+    } else {
+        ipv4::parse(bytes)?
+    };
+    let flow = FlowKey::of_packet(&packet, v6, ethernet.vlans, direction);
+    let offset = ethernet.header + packet.offset;
+    Some(match (packet.fragment, packet.protocol) {
+        (Some(position), _) => message(flow, position, packet.payload),
+        (None, protocol::TCP) => Item::Tcp(Tcp::parse(packet.payload, offset, flow, direction)?),
+        (None, protocol::UDP) => datagram(packet.payload, flow, direction)?,
+        (None, protocol::ICMP) if !v6 => control(packet.payload, flow, v6)?,
+        (None, protocol::ICMPV6) if v6 => control(packet.payload, flow, v6)?,
+        (None, _) => message(flow, &[], packet.payload),
+    })
+}
+
+fn message<'a>(flow: FlowKey, first: &'a [u8], second: &'a [u8]) -> Item<'a> {
+    Item::Message {
+        flow,
+        body: Body::new(first, second),
+    }
+}
+
+fn datagram(bytes: &[u8], flow: FlowKey, direction: Direction) -> Option<Item<'_>> {
+    let udp = udp::parse(bytes)?;
+    let ports = direction.guest_first(udp.source, udp.destination);
+    Some(message(flow.with_ports(ports), &[], udp.payload))
+}
+
+fn control(bytes: &[u8], flow: FlowKey, v6: bool) -> Option<Item<'_>> {
+    let icmp = icmp::parse(bytes, v6)?;
+    if v6 && NEIGHBOUR_DISCOVERY.contains(&icmp.kind) {
+        return Some(Item::Chore);
+    }
+    let flow = flow.with_ports((icmp.kind.into(), icmp.id));
+    Some(message(flow, icmp.type_and_code, icmp.rest))
+}

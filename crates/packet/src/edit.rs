@@ -1,0 +1,59 @@
+//! Changing numbers of a segment in its frame; the checksum is mended (RFC 1624), so what was wrong stays wrong.
+//!
+//! A [`TcpAt`] of another frame changes nothing where it points past the end.
+
+use crate::tcp::{ACK, CHECKSUM, HEADER, SEQ, TcpAt};
+use crate::{checksum, field, options};
+
+/// Sets the acknowledgement number.
+pub fn set_ack(frame: &mut [u8], at: TcpAt, ack: u32) {
+    replace(frame, at, ACK, ack);
+}
+
+/// Sets the sequence number.
+pub fn set_seq(frame: &mut [u8], at: TcpAt, seq: u32) {
+    replace(frame, at, SEQ, seq);
+}
+
+/// Adds `delta` (modulo 2^32) to both edges of every SACK block.
+pub fn shift_sack(frame: &mut [u8], at: TcpAt, delta: u32) {
+    // At most 40 bytes of options: a copy is cheaper than care about two borrows.
+    let mut copy = [0; 40];
+    let start = at.offset + HEADER;
+    let Some((options, original)) = copy
+        .get_mut(..at.options)
+        .zip(frame.get(start..start + at.options))
+    else {
+        return;
+    };
+    options.copy_from_slice(original);
+    for block in options::sack_offsets(options) {
+        if let Some((left, right)) = options::sack_block(options, block) {
+            replace(frame, at, HEADER + block, left.wrapping_add(delta));
+            replace(frame, at, HEADER + block + 4, right.wrapping_add(delta));
+        }
+    }
+}
+
+/// Puts a number at `offset` of the segment, which can be odd among options.
+fn replace(frame: &mut [u8], at: TcpAt, offset: usize, number: u32) {
+    let Some(segment) = frame.get_mut(at.offset..) else {
+        return;
+    };
+    let Some(old) = field::bytes::<4>(segment, offset) else {
+        return;
+    };
+    let Some(sum) = field::u16(segment, CHECKSUM) else {
+        return;
+    };
+    let new = number.to_be_bytes();
+    let sum = checksum::mend(sum, &old, &new, offset % 2 == 1);
+    put(segment, offset, new);
+    put(segment, CHECKSUM, sum.to_be_bytes());
+}
+
+fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) {
+    if let Some(place) = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+        *place = value;
+    }
+}

@@ -1,0 +1,50 @@
+//! Ethernet II with up to two VLAN tags (IEEE 802.3, 802.1Q, 802.1ad).
+
+use crate::field;
+
+pub(crate) const ARP: u16 = 0x0806;
+pub(crate) const IPV4: u16 = 0x0800;
+pub(crate) const IPV6: u16 = 0x86dd;
+const TAGS: [u16; 2] = [0x8100, 0x88a8];
+const VLAN_ID: u16 = 0x0fff;
+
+/// The header, and where the payload begins.
+#[derive(Clone, Copy)]
+pub(crate) struct Ethernet {
+    pub(crate) destination: u128,
+    pub(crate) source: u128,
+    /// Outer first; 0 is no VLAN (a tag with identifier 0 carries a priority only).
+    pub(crate) vlans: [u16; 2],
+    pub(crate) kind: u16,
+    pub(crate) header: usize,
+}
+
+impl Ethernet {
+    pub(crate) fn parse(frame: &[u8]) -> Option<Self> {
+        let mut ethernet = Self {
+            destination: field::mac(frame, 0)?,
+            source: field::mac(frame, 6)?,
+            vlans: [0; 2],
+            kind: field::u16(frame, 12)?,
+            header: 14,
+        };
+        for _ in 0..2 {
+            if !TAGS.contains(&ethernet.kind) {
+                break;
+            }
+            ethernet.untag(frame)?;
+        }
+        Some(ethernet)
+    }
+
+    fn untag(&mut self, frame: &[u8]) -> Option<()> {
+        let id = field::u16(frame, self.header)? & VLAN_ID;
+        match &mut self.vlans {
+            [outer @ 0, _] => *outer = id,
+            [_, inner] => *inner = id,
+        }
+        self.kind = field::u16(frame, self.header + 2)?;
+        self.header += 4;
+        Some(())
+    }
+}

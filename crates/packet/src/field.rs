@@ -1,0 +1,23 @@
+//! Big-endian fields at an offset; `None` past the end.
+
+pub(crate) fn bytes<const N: usize>(from: &[u8], at: usize) -> Option<[u8; N]> {
+    from.get(at..)?.first_chunk().copied()
+}
+
+pub(crate) fn u16(from: &[u8], at: usize) -> Option<u16> {
+    bytes(from, at).map(u16::from_be_bytes)
+}
+
+pub(crate) fn u32(from: &[u8], at: usize) -> Option<u32> {
+    bytes(from, at).map(u32::from_be_bytes)
+}
+
+pub(crate) fn u128(from: &[u8], at: usize) -> Option<u128> {
+    bytes(from, at).map(u128::from_be_bytes)
+}
+
+/// A MAC address as a number of 48 bits.
+pub(crate) fn mac(from: &[u8], at: usize) -> Option<u128> {
+    let [a, b, c, d, e, f] = bytes(from, at)?;
+    Some(u64::from_be_bytes([0, 0, a, b, c, d, e, f]).into())
+}
