@@ -43,6 +43,7 @@ class Status:
     checkpoints: Checkpoints = Factory(Checkpoints)
     traffic: dict[str, int] = Factory(dict)
     qemu: str | None = None
+    qemu_pid: int | None = None
     tracker: str | None = None
     accel: str | None = None
 

@@ -1,4 +1,5 @@
-"""Hosts in network namespaces: two switches (the clients' LAN and the management network) and what hangs on them.
+"""Hosts in network namespaces: two switches (the clients' LAN and the management network) and what hangs on
+them.
 
 ```
 client ── lan switch ──┬── br0 of alpha ── tap (the agent's)
@@ -11,21 +12,25 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from ipaddress import IPv4Interface
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
 from pyroute2 import IPRoute, NetNS, netns
 
 from colo.errors import CapabilityError
 
+if TYPE_CHECKING:
+    from ipaddress import IPv4Interface
+    from types import TracebackType
+
 BRIDGE = "br0"
 
 
 @frozen
 class Port:
-    """A host's end of a cable: the switch it leads to, the interface's name, its address or the bridge it joins."""
+    """A host's end of a cable: the switch it leads to, the interface's name, its address or the bridge it
+    joins.
+    """
 
     switch: str
     interface: str
@@ -55,14 +60,17 @@ class Network:
         except PermissionError as error:
             self._cleanup.close()
             raise CapabilityError(
-                f"this user may not make network namespaces: {error}", "run as root, or where user namespaces are allowed"
+                f"this user may not make network namespaces: {error}",
+                "run as root, or where user namespaces are allowed",
             ) from error
         except BaseException:
             self._cleanup.close()
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._cleanup.close()
 
     def _name(self, host: str) -> str:
@@ -98,7 +106,9 @@ class Network:
                 _join(space, port.interface, port.bridge)
             if port.address is not None:
                 index = space.link_lookup(ifname=port.interface)[0]
-                space.addr("add", index=index, address=str(port.address.ip), prefixlen=port.address.network.prefixlen)
+                space.addr(
+                    "add", index=index, address=str(port.address.ip), prefixlen=port.address.network.prefixlen
+                )
                 space.link("set", index=index, state="up")
 
 

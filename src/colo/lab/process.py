@@ -1,26 +1,35 @@
-"""One process on a host of the laboratory: started in its namespace, logged to a file, killed or frozen by pid."""
+"""One process on a host of the laboratory: started in its namespace, logged to a file, killed or frozen by
+pid.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from colo.errors import ColoError
-from colo.lab.namespaces import Network
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from colo.lab.namespaces import Network
 
 
 class HostProcess:
-    """`argv` on `host`; standard output and error go to `log`. Ends with the context, whatever state it is in."""
+    """`argv` on `host`; standard output and error go to `log`. Ends with the context, whatever state it is
+    in.
+    """
 
     def __init__(self, network: Network, host: str, argv: tuple[str, ...], log: Path) -> None:
         self._argv = network.command(host, argv)
         self.log = log
         with log.open("ab") as output:
-            self._process = subprocess.Popen(self._argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            self._process = subprocess.Popen(
+                self._argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
 
     @property
     def pid(self) -> int:
@@ -57,7 +66,9 @@ class HostProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.end()
 
 

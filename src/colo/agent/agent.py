@@ -1,0 +1,163 @@
+"""Puts an agent together and runs it until it is told to end."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import anyio
+
+from colo import _core
+from colo.agent.duties import Duties
+from colo.agent.handshake import Platform, Side
+from colo.agent.inbox import Inbox
+from colo.agent.journal import Journal
+from colo.agent.link import Link
+from colo.agent.loop import DecisionLoop
+from colo.agent.measures import Measures
+from colo.agent.protection import Protection
+from colo.agent.relay_events import RelayEvents
+from colo.agent.service import Service
+from colo.agent.sockets import connections, listen
+from colo.agent.uplinks import uplinks
+from colo.api.endpoint import claim_run_dir
+from colo.api.server import serve
+from colo.hypervisor.probe import choose_accel, probe
+from colo.lock.client import LeaseClient
+from colo.model.role import PrimaryJoined, Role, Shutdown
+from colo.model.role.states import State
+from colo.model.timing import Timing
+
+if TYPE_CHECKING:
+    import socket
+
+    from anyio.abc import TaskGroup
+
+    from colo._core import Relay
+    from colo.config import Config
+    from colo.model import messages
+
+_END_S = 5.0
+
+
+async def run(config: Config, *, boot: bool = False) -> None:
+    """Runs until SIGTERM, SIGINT or the API's stop. Raises ColoError when it cannot start or cannot go on."""
+    program = await probe(config.vm.qemu)
+    platform = Platform(program.version_text, choose_accel(config.vm.accel, program))
+    with claim_run_dir(config.agent.run_dir) as control, closing(listen(config.agent.listen)) as listener:
+        relay = _relay(config)
+        try:
+            async with uplinks(config, relay):
+                await _serve(config, platform, relay, control, listener, boot=boot)
+        finally:
+            relay.stop()
+
+
+async def _serve(
+    config: Config,
+    platform: Platform,
+    relay: Relay,
+    control: socket.socket,
+    listener: socket.socket,
+    *,
+    boot: bool,
+) -> None:
+    async with anyio.create_task_group() as tasks:
+        agent = _assemble(config, platform, relay, tasks)
+        for task in (agent.loop.run, agent.loop.listen_to_relay, agent.end_on_signal):
+            tasks.start_soon(task)
+        tasks.start_soon(agent.accept_links, listener)
+        await tasks.start(serve, agent.service, control)
+        if boot:
+            tasks.start_soon(agent.protection.boot)
+        await agent.service.stop.wait()
+        await agent.end()
+        tasks.cancel_scope.cancel()
+
+
+class _Agent:
+    """The parts that only meet here."""
+
+    def __init__(self, loop: DecisionLoop, link: Link, protection: Protection, service: Service) -> None:
+        self.loop, self.link, self.protection, self.service = loop, link, protection, service
+
+    async def accept_links(self, listener: socket.socket) -> None:
+        """Every connection goes to the relay for TLS, inside the decision loop."""
+        async for descriptor in connections(listener):
+            self.loop.inbox.post(lambda fd=descriptor: self.link.accept(fd))  # type: ignore[misc]
+
+    async def end_on_signal(self) -> None:
+        """SIGTERM and SIGINT end the agent in an orderly way."""
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for _ in signals:
+                self.service.stop.set()
+
+    async def end(self) -> None:
+        """Hands over or stops what runs here, then kills what is left."""
+        self.loop.tell_role(Shutdown())
+        with anyio.move_on_after(_END_S):
+            while self.loop.role.state is not State.IDLE:
+                await self.loop.changes.wait(_END_S)
+        vm = self.loop.duties.vm
+        if vm is not None:
+            await vm.end("the agent ends")
+
+
+def _relay(config: Config) -> Relay:
+    return _core.Relay(
+        nics=len(config.vm.nic),
+        hold_ms=config.checkpoint.hold_limit_ms,
+        held_mib=config.checkpoint.held_mib,
+        heartbeat_ms=config.timing.heartbeat_ms,
+        peer_timeout_ms=config.timing.peer_timeout_ms,
+        stall_timeout_ms=config.timing.stall_timeout_ms,
+    )
+
+
+def _assemble(config: Config, platform: Platform, relay: Relay, tasks: TaskGroup) -> _Agent:
+    inbox, journal = Inbox(), Journal(config.agent.node)
+    timing = Timing(**{name: getattr(config.timing, name) for name in Timing.__annotations__})
+    role = Role(config.agent.node, timing)
+    witness = LeaseClient(
+        config.witness.address,
+        config.tls,
+        config.agent.node,
+        config.vm.name,
+        witness_node=config.witness.node,
+        deadline_s=config.timing.lease_renew_ms / 1000,
+    )
+    loop = DecisionLoop(config, relay, role, witness, inbox, journal, tasks)
+
+    def fits(side: Side, theirs: messages.Hello) -> None:
+        loop.seen_token(theirs.node, theirs.token)
+        if side is Side.SECONDARY:
+            loop.step_role(PrimaryJoined(theirs.node))
+
+    link = Link(
+        config,
+        platform,
+        relay,
+        _core.Tls(str(config.tls.ca), str(config.tls.cert), str(config.tls.key)),
+        token=lambda: role.token,
+        may_join=lambda: role.may_join,
+        fits=fits,
+        failed=lambda error: protection.link_failed(error),  # noqa: PLW0108 - made below
+    )
+    protection = Protection(loop, link, tasks)
+    duties = Duties(
+        config,
+        relay,
+        inbox,
+        journal,
+        Measures(),
+        tasks,
+        link,
+        tell_role=loop.tell_role,
+        tell_round=protection.round_begins,
+        guard=loop.guard,
+        now=_core.boottime_ns,
+    )
+    loop.duties = duties
+    loop.relay_events = RelayEvents(link, duties, journal, loop.step_role)
+    return _Agent(loop, link, protection, Service(loop, protection, platform, anyio.Event()))

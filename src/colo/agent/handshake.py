@@ -1,0 +1,70 @@
+"""The first words on a link: both sides say who they are and what VM they mean, before all else."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from attrs import define, frozen
+
+from colo import __version__
+from colo.errors import PeerIncompatibleError, RefusedError
+from colo.model import messages
+
+if TYPE_CHECKING:
+    from colo.config import Config
+
+_HINT = "both hosts need the same version of colo and of QEMU, and the same [vm] but for paths and uplinks"
+
+
+class Side(Enum):
+    """Who connected is the primary."""
+
+    PRIMARY = "primary"
+    SECONDARY = "secondary"
+
+
+@frozen
+class Platform:
+    """What this host would run the VM with, found at the agent's start."""
+
+    qemu_version: str
+    accel: str
+
+
+@define
+class Handshake:
+    """One link's. `theirs` is None until their Hello came and was found to fit."""
+
+    side: Side
+    theirs: messages.Hello | None = None
+
+
+def hello(config: Config, platform: Platform, token: int) -> messages.Hello:
+    """What this agent says of itself."""
+    vm = config.vm
+    shape = messages.VmShape(
+        name=vm.name,
+        memory_mib=vm.memory_mib,
+        cpus=vm.cpus,
+        machine=vm.machine,
+        cpu=vm.cpu,
+        nics=tuple(nic.mac.lower() for nic in vm.nic),
+        qemu_version=platform.qemu_version,
+        accel=platform.accel,
+    )
+    return messages.Hello(messages.PROTOCOL, __version__, config.agent.node, token, shape)
+
+
+def check(mine: messages.Hello, theirs: messages.Hello) -> None:
+    """PeerIncompatibleError with every difference."""
+    if problems := messages.incompatibilities(mine, theirs):
+        raise PeerIncompatibleError(f"{theirs.node} does not fit: {'; '.join(problems)}", _HINT)
+
+
+def as_error(refused: messages.Refused, peer: str) -> PeerIncompatibleError | RefusedError:
+    """What the peer refused us with, as the operator here should see it."""
+    text = f"{peer} refused: {refused.reason}"
+    if refused.code == PeerIncompatibleError.exit_code:
+        return PeerIncompatibleError(text, _HINT)
+    return RefusedError(text, f"see `colo status` at {peer}")

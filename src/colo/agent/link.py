@@ -1,0 +1,146 @@
+"""The link to the peer, from the first connection to the Hello that fits."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import structlog
+from attrs import define, field
+
+from colo.agent import handshake
+from colo.agent.handshake import Handshake, Side
+from colo.agent.sockets import connect
+from colo.errors import PeerIncompatibleError, PeerUnreachableError, RefusedError
+from colo.model import messages
+from colo.model.errors import PeerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from colo._core import Relay, Tls
+    from colo.agent.handshake import Platform
+    from colo.config import Config
+
+_CONNECT_S = 5.0
+_log = structlog.get_logger()
+
+
+@define(eq=False)
+class Link:
+    """At most one at a time; which of us connected decides who is the primary.
+
+    `fits` is called with the side and the peer's Hello when both agree, `failed` with the error when this
+    link, which was to become a pairing, will not.
+    """
+
+    config: Config
+    platform: Platform
+    relay: Relay
+    tls: Tls
+    token: Callable[[], int]
+    may_join: Callable[[], bool]
+    fits: Callable[[Side, messages.Hello], None]
+    failed: Callable[[Exception], None]
+    _handshake: Handshake | None = None
+    _up: bool = field(default=False)
+
+    @property
+    def free(self) -> bool:
+        """No link, and none being made."""
+        return self._handshake is None
+
+    @property
+    def agreed(self) -> bool:
+        """The Hellos were exchanged and fit."""
+        return self._handshake is not None and self._handshake.theirs is not None
+
+    async def call(self) -> None:
+        """Connects to the peer, as primary. Raises PeerUnreachableError."""
+        descriptor = await connect(self.config.agent.peer, _CONNECT_S)
+        self._attach(descriptor, Side.PRIMARY)
+
+    def accept(self, descriptor: int) -> None:
+        """The peer, or anybody, has connected. A second link is closed at once: the first one's loss is
+        noticed soon enough.
+        """
+        if not self.free:
+            _log.info("link-refused", why="there is a link already")
+            os.close(descriptor)
+            return
+        self._attach(descriptor, Side.SECONDARY)
+
+    def came_up(self) -> None:
+        """TLS stands, the peer's certificate is the right one: introduce ourselves."""
+        self._up = True
+        self.send(self._hello())
+
+    def went_down(self, why: str) -> None:
+        """The relay has lost it. An agreed link's loss is the role machine's to judge."""
+        before, self._handshake, self._up = self._handshake, None, False
+        if before is not None and before.theirs is None:
+            self.failed(
+                PeerUnreachableError(
+                    f"the link to {self.config.agent.peer_node} failed: {why}", "see the log of its agent"
+                )
+            )
+
+    def send(self, message: messages.Message) -> None:
+        """Says something to the peer; nothing happens without a link."""
+        if self._up:
+            self.relay.send(messages.encode(message))
+
+    def drop(self, why: str) -> None:
+        """Says goodbye and closes it."""
+        if self._handshake is not None:
+            self.send(messages.Goodbye(why))
+            self._close()
+
+    def greet(self, theirs: messages.Hello) -> None:
+        """The peer's Hello. Raises PeerError when it comes twice."""
+        shaking = self._handshake
+        if shaking is None or shaking.theirs is not None:
+            raise PeerError("a Hello out of turn")
+        try:
+            self._examine(shaking.side, theirs)
+        except (PeerIncompatibleError, RefusedError) as error:
+            self._refuse(error)
+            return
+        shaking.theirs = theirs
+        self.fits(shaking.side, theirs)
+
+    def refused(self, refused: messages.Refused) -> None:
+        """The peer will not have us."""
+        self._close()
+        self.failed(handshake.as_error(refused, self.config.agent.peer_node))
+
+    def _examine(self, side: Side, theirs: messages.Hello) -> None:
+        me, expected = self.config.agent.node, self.config.agent.peer_node
+        if theirs.node != expected:
+            raise PeerIncompatibleError(
+                f"the peer calls itself {theirs.node!r}, not {expected!r}", "see agent.peer_node"
+            )
+        handshake.check(self._hello(), theirs)
+        if side is Side.SECONDARY and not self.may_join():
+            raise RefusedError(f"{me} is not idle", f"see `colo status` at {me}")
+
+    def _refuse(self, error: PeerIncompatibleError | RefusedError) -> None:
+        self.send(messages.Refused(error.message, error.exit_code))
+        self._close()
+        self.failed(error)
+
+    def _attach(self, descriptor: int, side: Side) -> None:
+        self._handshake = Handshake(side)
+        try:
+            self.relay.attach_link(
+                descriptor, self.tls, self.config.agent.peer_node, server=side is Side.SECONDARY
+            )
+        finally:
+            os.close(descriptor)
+
+    def _close(self) -> None:
+        self._handshake, self._up = None, False
+        self.relay.detach_link()
+
+    def _hello(self) -> messages.Hello:
+        return handshake.hello(self.config, self.platform, self.token())

@@ -1,0 +1,101 @@
+"""The VM of this host: QEMU, our mapping of its RAM, the tracker of written pages, its network cards at the
+relay.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import attrs
+
+from colo import _core
+from colo.errors import CapabilityError
+from colo.hypervisor import Hypervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anyio.abc import TaskGroup
+
+    from colo._core import GuestRam, Relay, Tracker
+    from colo.config import Config
+    from colo.hypervisor import QemuEvent
+
+_MIB = 1 << 20
+
+
+@attrs.define(eq=False)
+class LocalVm:
+    """Started with the VM stopped. `end` it, whether QEMU lives or not."""
+
+    hypervisor: Hypervisor
+    ram: GuestRam
+    pages: int
+    tracker_kind: str
+    tracker_why: str
+    running: bool = False
+    """The guest has been let run, as primary."""
+    _tracker: Tracker | None = None
+    _blocks: int = 0
+
+    @classmethod
+    async def start(
+        cls, config: Config, relay: Relay, tasks: TaskGroup, on_event: Callable[[QemuEvent], None]
+    ) -> LocalVm:
+        """QEMU up, its network cards attached to the relay. Raises ColoError; nothing is left then."""
+        hypervisor = await Hypervisor.start(
+            config.vm,
+            config.agent.run_dir / "vm",
+            tasks,
+            timeout_ms=config.timing.qmp_timeout_ms,
+            uffd_source=_core,
+            on_event=on_event,
+        )
+        try:
+            size = config.vm.memory_mib * _MIB
+            ram = _core.GuestRam(hypervisor.ram_fd, size)
+            kind, why = _choose_tracker(hypervisor)
+            for number, nic in enumerate(hypervisor.connect_nics()):
+                with nic:
+                    relay.attach_vm(number, nic.fileno())
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await hypervisor.kill("the start failed")
+            raise
+        return cls(hypervisor, ram, size // _core.PAGE_SIZE, kind, why, blocks=ram.blocks())
+
+    def tracker(self) -> Tracker:
+        """Made at the first call, which starts the tracking; one for the life of this QEMU."""
+        if self._tracker is None:
+            self._tracker = _core.Tracker(
+                self.tracker_kind, self.hypervisor.pid, self.ram, self.hypervisor.uffd
+            )
+        return self._tracker
+
+    def check_holes(self) -> None:
+        """A hole punched into the RAM file reads as zero and is not reported as written: only the file's size
+        on disk tells.
+        """
+        blocks = self.ram.blocks()
+        if blocks < self._blocks:
+            raise CapabilityError(
+                f"guest memory was given back to the host ({self._blocks - blocks} blocks), which tracking cannot see",
+                "remove balloon, free page reporting and virtio-mem from the VM",
+            )
+
+    async def end(self, why: str) -> None:
+        """Kills QEMU and frees everything; harmless when it is dead already."""
+        self._tracker = None
+        await self.hypervisor.kill(why)
+
+
+def _choose_tracker(hypervisor: Hypervisor) -> tuple[str, str]:
+    """The best tracker that works here, and why it is that one."""
+    for kind, usable, why in _core.probe_trackers():
+        if kind == "pagemap-scan" and hypervisor.uffd is None:
+            continue  # the shim told why: `colo check` shows it
+        if usable:
+            return kind, why
+    raise CapabilityError("no way of tracking written pages works here", "run `colo check`")

@@ -1,0 +1,222 @@
+"""The primary's half of a pairing: carries out what `model.checkpoint.primary` asks for."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, assert_never
+
+import anyio.to_thread
+from attrs import define, field
+
+from colo import _core
+from colo.agent.precopy import PreCopy
+from colo.agent.steps import Steps
+from colo.model.checkpoint import actions, events
+from colo.model.checkpoint.primary import Primary
+from colo.model.role import events as role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anyio.abc import TaskGroup
+
+    from colo._core import PageSet, Relay, Staging
+    from colo.agent.local_vm import LocalVm
+    from colo.agent.measures import CheckpointMeasure, Measures
+    from colo.config import Config
+
+_MIB = 1 << 20
+_NS_PER_MS = 1_000_000
+_DRAIN_MS = 5
+"""How long the VM may take to read the frames it was sent before it is stopped; what it has not read by then
+is lost to
+the secondary as on any network."""
+
+
+@define(eq=False)
+class PrimaryPairing:
+    """`feed` is called by the decision loop only; `post` puts an event of this pairing into that loop."""
+
+    config: Config
+    relay: Relay
+    vm: LocalVm
+    measures: Measures
+    tasks: TaskGroup
+    post: Callable[[events.PrimaryEvent], None]
+    tell_role: Callable[[role.Event], None]
+    tell_round: Callable[[int, int], None]
+    machine: Primary | None = None
+    on_done: Callable[[CheckpointMeasure], None] = field(default=lambda _: None)
+    _ended: bool = False
+    _measure: CheckpointMeasure | None = None
+    _staging: Staging | None = None
+    _backlog: PageSet | None = None
+    _precopy: PreCopy | None = None
+    _steps: Steps = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._steps = Steps(self.tasks, self.post)
+
+    # --- the way to the first checkpoint ---
+
+    def start(self) -> None:
+        """Begins the pre-copy; the first checkpoint follows by itself."""
+        self._precopy = PreCopy(self.vm, self.relay, self.tell_round)
+        self._steps.start("pre-copy", self._fill)
+
+    def round_sent(self) -> None:
+        """The relay has sent a round of the pre-copy."""
+        if self._precopy is not None:
+            self._precopy.round_sent()
+
+    async def _fill(self) -> events.PrimaryEvent:
+        assert self._precopy is not None
+        self._backlog = await self._precopy.run()
+        self._staging = _core.Staging(self.vm.ram, self.config.checkpoint.max_staging_mib * _MIB)
+        return events.Trigger(events.Reason.FIRST)
+
+    # --- the decision loop's ---
+
+    def feed(self, event: events.PrimaryEvent, now: int) -> None:
+        """One event through the machine. Raises PeerError and LocalError of the machine."""
+        if self._ended:
+            return
+        if self.machine is None:
+            self._before_first(event)
+        if self.machine is not None:
+            self._watch(event)
+            for action in self.machine.step(event, now):
+                self._do(action)
+
+    def next_timer(self) -> int | None:
+        """See `Primary.next_timer`."""
+        return self.machine.next_timer() if self.machine and not self._ended else None
+
+    def handle_timer(self, now: int) -> None:
+        """See `Primary.handle_timer`."""
+        if self.machine is not None and not self._ended:
+            for action in self.machine.handle_timer(now):
+                self._do(action)
+
+    async def end(self) -> None:
+        """No more steps, no more reports; what the VM does then is the caller's business."""
+        self._ended = True
+        await self._steps.cancel()
+
+    def _before_first(self, event: events.PrimaryEvent) -> None:
+        match event:
+            case events.Trigger(events.Reason.FIRST):
+                checkpoint = self.config.checkpoint
+                self.machine = Primary(
+                    resume="early",
+                    period_ns=checkpoint.period_ms * _NS_PER_MS,
+                    timeout_ns=self.config.timing.checkpoint_timeout_ms * _NS_PER_MS,
+                )
+            case events.StepFailed(step, why):
+                self.tell_role(role.PeerLost(f"{step} failed: {why}"))
+            case events.PeerLost():
+                self._ended = True
+                self.tasks.start_soon(self._steps.cancel)
+            case _:
+                pass  # a frame of nobody's: the comparison has not begun
+
+    def _watch(self, event: events.PrimaryEvent) -> None:
+        if self._measure is None:
+            return
+        match event:
+            case events.ReceivedByPeer():
+                self._measure.mark("commit")
+            case events.LoadedByPeer():
+                self._measure.mark("loaded")
+            case _:
+                pass
+
+    def _do(self, action: actions.PrimaryAction) -> None:
+        match action:
+            case actions.PauseIngressAndStop(n):
+                self._steps.start("stop", partial(self._stop, n))
+            case actions.MarkCut(n):
+                self.relay.cut(n)
+            case actions.SaveState():
+                self._steps.start("save", self._save)
+            case actions.CollectPages():
+                self._steps.start("collect", self._collect)
+            case actions.ResumeVm():
+                self._steps.start("resume", self._resume)
+            case actions.SendState(n):
+                self._steps.start("send", partial(self._send, n))
+            case actions.Commit(n):
+                self.relay.commit(n)
+                self.tell_role(role.Committed(n))
+            case actions.NoteLoaded(n):
+                self.relay.loaded(n)
+                self._finish()
+            case actions.DeclareSecondaryLost(why):
+                self._ended = True
+                self.tell_role(role.PeerLost(why))
+            case actions.DeclareVmLost(why):
+                self._ended = True
+                self.tell_role(role.VmDied(why))
+            case _:
+                assert_never(action)
+
+    # --- the steps ---
+
+    @property
+    def _now(self) -> CheckpointMeasure:
+        assert self._measure is not None
+        return self._measure
+
+    async def _stop(self, n: int) -> events.VmStopped:
+        assert self.machine is not None
+        self._measure = self.measures.begin(n, self.machine.reason.value)
+        with self._now.phase("attach"):
+            await self.vm.hypervisor.attach()
+        self._now.mark("pause")
+        with self._now.phase("stop"):
+            self.relay.pause_ingress(_DRAIN_MS)
+            await self.vm.hypervisor.stop()
+        return events.VmStopped()
+
+    async def _save(self) -> events.StateSaved:
+        with self._now.phase("save"):
+            await self.vm.hypervisor.save()
+        return events.StateSaved()
+
+    async def _collect(self) -> events.PagesCollected:
+        with self._now.phase("collect"):
+            pages, size = await anyio.to_thread.run_sync(self._gather)
+        self._now.pages, self._now.page_bytes = pages, size
+        return events.PagesCollected(pages, size)
+
+    def _gather(self) -> tuple[int, int]:
+        assert self._staging is not None
+        self.vm.check_holes()
+        written = self.vm.tracker().collect()
+        if self._backlog is not None:
+            written = written.union(self._backlog)
+            self._backlog = None
+        return len(written), self._staging.gather(written)
+
+    async def _resume(self) -> events.VmResumed:
+        try:
+            with self._now.phase("resume"):
+                await self.vm.hypervisor.cont()
+        finally:
+            self.relay.resume_ingress()
+        began = self._now.phases_ms["pause"]
+        self._now.mark("pause")
+        self._now.phases_ms["pause"] = round(self._now.phases_ms["pause"] - began, 3)
+        return events.VmResumed()
+
+    async def _send(self, n: int) -> None:
+        assert self._staging is not None
+        state = await self.vm.hypervisor.read_state()
+        self._now.state_bytes = len(state)
+        self.relay.send_state(n, self._staging, state)
+
+    def _finish(self) -> None:
+        if self._measure is not None:
+            self.measures.done(self._measure)
+            self.on_done(self._measure)
+        self._measure = None

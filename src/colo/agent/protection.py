@@ -1,0 +1,152 @@
+"""`colo protect`: from whatever this agent is to a protected VM, told step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+from attrs import define, evolve, field
+
+from colo.agent.inbox import Changes
+from colo.api.service import Progress
+from colo.errors import ColoError, LeaseError, PeerUnreachableError, QemuError, RefusedError
+from colo.model.role import Boot
+from colo.model.role.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from anyio.abc import TaskGroup
+
+    from colo.agent.link import Link
+    from colo.agent.loop import DecisionLoop
+
+_TICK_S = 0.2
+_BOOT_S = 60.0
+_READY_S = 60.0
+_PAGE = 4096
+_FILLING = frozenset({State.SYNCING, State.CONFIRMING})
+_RUNS = frozenset({State.UNPROTECTED, State.DEGRADED})
+
+
+@define(eq=False)
+class Protection:
+    """At most one attempt at a time; everybody who asks meanwhile watches that one."""
+
+    loop: DecisionLoop
+    link: Link
+    tasks: TaskGroup
+    progress: Progress = field(factory=lambda: Progress("idle"))
+    changes: Changes = field(factory=Changes)
+    _running: bool = False
+    _failure: ColoError | None = None
+    _link_failure: ColoError | None = None
+    _bulk_before: int = 0
+
+    async def protect(self) -> AsyncGenerator[Progress, None]:
+        """See AgentService.protect."""
+        if not self._running:
+            self._running, self._failure = True, None
+            self.tasks.start_soon(self._attempt)
+        told: Progress | None = None
+        while self._running or told != self.progress:
+            if told != self.progress:
+                told = self.progress
+                yield told
+            else:
+                await self.changes.wait(_TICK_S)
+        if self._failure is not None:
+            raise self._failure
+
+    def round_begins(self, number: int, pages: int) -> None:
+        """The pre-copy begins a round."""
+        self._bulk_before = self._bulk_bytes()
+        self._tell(Progress("pre-copy", f"round {number}: {pages} pages", number, 0, pages * _PAGE))
+
+    def link_failed(self, error: Exception) -> None:
+        """The link that was being made will not become a pairing."""
+        self._link_failure = error if isinstance(error, ColoError) else PeerUnreachableError(str(error))
+        self.loop.journal.note("link-failed", str(error))
+        self.loop.changes.tell()
+
+    async def boot(self) -> None:
+        """Runs the VM here, unprotected. Raises LeaseError, QemuError, RefusedError."""
+        role = self.loop.role
+        if role.state is State.IDLE:
+            self.loop.inbox.post(lambda: self.loop.step_role(Boot()))
+            with anyio.move_on_after(_BOOT_S):
+                await self._until(lambda: role.state is not State.IDLE)
+                await self._until(lambda: role.state is not State.STARTING)
+                if role.state is State.IDLE:
+                    raise LeaseError(role.why, "`colo status` at the other host tells who runs the VM")
+                await self._until(lambda: self._vm_runs() or role.state is not State.UNPROTECTED)
+        if not self._vm_runs():
+            raise QemuError(role.why, "see the agent's log")
+
+    async def _attempt(self) -> None:
+        try:
+            await self._steps()
+        except ColoError as error:
+            self._failure = error
+            self.loop.journal.note("not-protected", error.message)
+        finally:
+            self._running = False
+            self.changes.tell()
+
+    async def _steps(self) -> None:
+        role = self.loop.role
+        if role.state is State.PROTECTED:
+            self._tell(Progress("protected", role.why))
+            return
+        if role.state is State.IDLE:
+            self._tell(Progress("boot", "starting the VM"))
+        await self.boot()
+        if role.state not in _FILLING:
+            if role.state not in _RUNS:
+                raise RefusedError(f"this agent cannot protect now: {role.why}", "see `colo status`")
+            await self._pair()
+        await self._fill()
+
+    async def _pair(self) -> None:
+        self._tell(Progress("connect", f"connecting to {self.loop.config.agent.peer}"))
+        self._link_failure = None
+        await self.link.call()
+        with anyio.move_on_after(_READY_S):
+            await self._until(lambda: self._link_failure is not None or self.loop.role.state not in _RUNS)
+        if self._link_failure is not None:
+            raise self._link_failure
+        if self.loop.role.state in _RUNS:
+            self.loop.inbox.post(lambda: self.link.drop("no replica in time"))
+            raise PeerUnreachableError(
+                f"{self.loop.config.agent.peer_node} made no replica in {_READY_S:g} s", "see its log"
+            )
+
+    async def _fill(self) -> None:
+        role = self.loop.role
+        while role.state in _FILLING:
+            await self.loop.changes.wait(_TICK_S)
+            if self.progress.phase == "pre-copy":
+                self._advance()
+        if role.state is not State.PROTECTED:
+            raise PeerUnreachableError(f"the VM is not protected: {role.why}", "see the log of both agents")
+        self._tell(Progress("protected", role.why))
+
+    def _advance(self) -> None:
+        total = self.progress.total_bytes
+        done = min(self._bulk_bytes() - self._bulk_before, total)
+        self._tell(evolve(self.progress, done_bytes=done))
+
+    def _bulk_bytes(self) -> int:
+        return self.loop.relay.stats()["bulk_bytes"]
+
+    def _vm_runs(self) -> bool:
+        vm = self.loop.duties.vm
+        return vm is not None and vm.running
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await self.loop.changes.wait(_TICK_S)
+
+    def _tell(self, progress: Progress) -> None:
+        self.progress = progress
+        self.changes.tell()

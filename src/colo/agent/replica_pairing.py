@@ -1,0 +1,121 @@
+"""The secondary's half of a pairing: carries out what `model.checkpoint.secondary` asks for."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, assert_never
+
+import anyio.to_thread
+from attrs import define, field
+
+from colo import _core
+from colo.agent.steps import Steps
+from colo.model import messages
+from colo.model.checkpoint import actions, events
+from colo.model.checkpoint.secondary import Secondary
+from colo.model.role import events as role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anyio.abc import TaskGroup
+
+    from colo._core import Relay, Replica
+    from colo.agent.local_vm import LocalVm
+    from colo.config import Config
+
+_MIB = 1 << 20
+
+
+@define(eq=False)
+class ReplicaPairing:
+    """`feed` is called by the decision loop only; `post` puts an event of this pairing into that loop."""
+
+    config: Config
+    relay: Relay
+    vm: LocalVm
+    tasks: TaskGroup
+    post: Callable[[events.SecondaryEvent], None]
+    tell_role: Callable[[role.Event], None]
+    send: Callable[[messages.Message], None]
+    machine: Secondary = field(factory=Secondary)
+    _replica: Replica = field(init=False)
+    _steps: Steps = field(init=False)
+    _whole: bool = False
+    """The SVM's RAM holds a whole checkpoint, so that only written pages have to be restored."""
+
+    def __attrs_post_init__(self) -> None:
+        self._steps = Steps(self.tasks, self.post)
+        self._replica = _core.Replica(self.vm.ram, self.config.checkpoint.max_staging_mib * _MIB)
+        self.vm.tracker()
+        self.relay.begin_secondary(self._replica)
+
+    def feed(self, event: events.SecondaryEvent, now: int) -> None:
+        """One event through the machine. Raises PeerError and LocalError of the machine."""
+        for action in self.machine.step(event, now):
+            self._do(action)
+
+    async def end(self) -> None:
+        """No more steps, no more reports."""
+        await self._steps.cancel()
+
+    def _do(self, action: actions.SecondaryAction) -> None:
+        match action:
+            case actions.SayReceived(n):
+                self.send(messages.Received(n))
+                self.tell_role(role.Committed(n))
+            case actions.StopSvm():
+                self._steps.start("stop", self._stop)
+            case actions.ApplyPages(n):
+                self._steps.start("apply", partial(self._apply, n))
+            case actions.LoadDevices(n):
+                self._steps.start("load", partial(self._load, n))
+            case actions.MendPages():
+                self._steps.start("mend", self._mend)
+            case actions.EnterEpoch(epoch):
+                self.relay.enter_epoch(epoch)
+            case actions.ResumeSvm():
+                self._steps.start("resume", self._resume)
+            case actions.Deliver():
+                self.relay.deliver()
+            case actions.SayLoaded(n):
+                self.send(messages.Loaded(n))
+            case actions.ForgetCheckpoint(n):
+                self._replica.forget(n)
+            case actions.ForgetCut():
+                self.relay.forget_cut()
+            case actions.ReadyToPromote():
+                self.tell_role(role.ReplicaReady())
+            case actions.LosePrimary(why):
+                self.tell_role(role.PeerLost(why))
+            case actions.LoseReplica(why):
+                self.send(messages.ReplicaLost(why))
+                self.tell_role(role.ReplicaFailed(why))
+            case _:
+                assert_never(action)
+
+    async def _stop(self) -> events.SvmStopped:
+        await self.vm.hypervisor.stop_clean()
+        self.relay.svm_stopped()
+        return events.SvmStopped()
+
+    async def _apply(self, n: int) -> events.Applied:
+        def apply() -> None:
+            written = self.vm.tracker().collect()
+            self._replica.apply(n, written if self._whole else _core.PageSet.all(self.vm.pages))
+            self._whole = True
+
+        await anyio.to_thread.run_sync(apply)
+        return events.Applied()
+
+    async def _load(self, n: int) -> events.DevicesLoaded:
+        await self.vm.hypervisor.load(self._replica.device(n))
+        return events.DevicesLoaded()
+
+    async def _mend(self) -> events.Mended:
+        await anyio.to_thread.run_sync(lambda: self._replica.mend(self.vm.tracker().collect()))
+        return events.Mended()
+
+    async def _resume(self) -> events.SvmResumed:
+        await self.vm.hypervisor.cont()
+        return events.SvmResumed()

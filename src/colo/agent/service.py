@@ -1,0 +1,141 @@
+"""What the agent answers to its operator (see `colo.api.service.AgentService`)."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import anyio
+from attrs import define, field
+
+from colo.api.service import AgentEvent, CheckpointReport, Checkpoints, Progress, Status
+from colo.errors import ColoError, PeerUnreachableError, RefusedError
+from colo.model.checkpoint import events as checkpoint
+from colo.model.errors import NotNowError
+from colo.model.role import Failover
+from colo.model.role.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from colo.agent.handshake import Platform
+    from colo.agent.loop import DecisionLoop
+    from colo.agent.protection import Protection
+
+_SECONDARY = frozenset({State.JOINING, State.STANDBY, State.SEEKING, State.READY, State.FINISHING})
+_PAIRED = frozenset({State.PROTECTED, State.STANDBY, State.CONFIRMING})
+
+
+@define(eq=False)
+class Service:
+    """Reads the machines; changes go through the decision loop's inbox."""
+
+    loop: DecisionLoop
+    protection: Protection
+    platform: Platform
+    stop: anyio.Event
+    _began: float = field(factory=monotonic)
+
+    async def status(self) -> Status:
+        """See AgentService."""
+        config, role, duties = self.loop.config, self.loop.role, self.loop.duties
+        summary = duties.measures.summary()
+        return Status(
+            node=config.agent.node,
+            vm=config.vm.name,
+            role=self._role_word(),
+            state=role.word,
+            mode="lockstep" if role.state in _PAIRED else None,
+            epoch=self._epoch(),
+            token=role.token or None,
+            why=role.why,
+            peer=config.agent.peer_node,
+            uptime_s=round(monotonic() - self._began, 1),
+            checkpoints=Checkpoints(
+                summary.total,
+                summary.by_reason,
+                summary.last.phases_ms if summary.last else {},
+                summary.median_pause_ms,
+            ),
+            traffic=self.loop.relay.stats(),
+            qemu=self.platform.qemu_version,
+            qemu_pid=duties.vm.hypervisor.pid if duties.vm else None,
+            tracker=duties.vm.tracker_kind if duties.vm else None,
+            accel=self.platform.accel,
+        )
+
+    def events(self) -> AsyncGenerator[AgentEvent, None]:
+        """See AgentService."""
+        return self.loop.journal.follow()
+
+    def protect(self) -> AsyncGenerator[Progress, None]:
+        """See AgentService."""
+        return self.protection.protect()
+
+    async def checkpoint(self) -> CheckpointReport:
+        """See AgentService."""
+        measures, pairing = self.loop.duties.measures, self.loop.duties.primary
+        if self.loop.role.state is not State.PROTECTED or pairing is None or pairing.machine is None:
+            raise RefusedError(
+                f"no checkpoint can be taken: {self.loop.role.why}", "ask the primary of a protected VM"
+            )
+        trigger = checkpoint.Trigger(checkpoint.Reason.OPERATOR)
+        wanted = pairing.machine.checkpoint
+        self.loop.inbox.post(lambda: pairing.feed(trigger, self.loop.duties.now()))
+        deadline_s = 2 * self.loop.config.timing.checkpoint_timeout_ms / 1000
+        with anyio.move_on_after(deadline_s):
+            while True:
+                done = next(
+                    (m for m in reversed(measures.recent()) if m.reason == trigger.reason.value), None
+                )
+                if done is not None and done.checkpoint >= wanted:
+                    return CheckpointReport(
+                        done.checkpoint,
+                        done.reason,
+                        done.pages,
+                        done.state_bytes,
+                        done.phases_ms["pause"],
+                        done.phases_ms,
+                    )
+                if self.loop.duties.primary is not pairing or self.loop.role.state is not State.PROTECTED:
+                    raise PeerUnreachableError(
+                        f"the checkpoint was not finished: {self.loop.role.why}", "see `colo status`"
+                    )
+                await self.loop.changes.wait(0.02)
+        raise PeerUnreachableError(
+            f"the checkpoint was not finished within {deadline_s:g} s", "see `colo status`"
+        )
+
+    async def failover(self) -> str:
+        """See AgentService."""
+        outcome: list[str | ColoError] = []
+        answered = anyio.Event()
+
+        def ask() -> None:
+            try:
+                self.loop.step_role(Failover())
+                outcome.append(self.loop.role.why)
+            except NotNowError as error:
+                outcome.append(RefusedError(f"no failover now: {error}", "the VM must be protected"))
+            answered.set()
+
+        self.loop.inbox.post(ask)
+        await answered.wait()
+        if isinstance(outcome[0], ColoError):
+            raise outcome[0]
+        return outcome[0]
+
+    async def shutdown(self) -> None:
+        """See AgentService."""
+        self.stop.set()
+
+    def _role_word(self) -> str:
+        if self.loop.role.state in _SECONDARY:
+            return "secondary"
+        return "primary" if self.loop.duties.vm is not None else "none"
+
+    def _epoch(self) -> int:
+        duties = self.loop.duties
+        if duties.replica is not None:
+            return duties.replica.machine.epoch
+        return duties.primary.machine.checkpoint if duties.primary and duties.primary.machine else 0

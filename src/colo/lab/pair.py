@@ -1,0 +1,199 @@
+"""Two agents and a witness as separate processes on hosts of their own, the guest they protect, and a
+client's host.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import ExitStack, asynccontextmanager
+from ipaddress import IPv4Interface
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+from attrs import Factory, define, frozen
+
+from colo.api.client import AgentClient
+from colo.errors import AgentUnreachableError, ColoError
+from colo.lab.namespaces import BRIDGE, Network, Port
+from colo.lab.process import HostProcess, send
+from colo.lab.settings import GUEST_ADDRESS, WITNESS_PORT, agent_toml
+from colo.pki import create_authority, issue_node
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from colo.api.service import Progress, Status
+
+HOSTS = ("alpha", "beta")
+CLIENT, WITNESS = "client", "witness"
+MANAGEMENT = {"alpha": "10.99.0.1", "beta": "10.99.0.2", WITNESS: "10.99.0.3"}
+CLIENT_ADDRESS = "10.77.0.1"
+_START_S = 30.0
+_BOOT_S = 60.0
+_POLL_S = 0.05
+
+
+@frozen
+class Guest:
+    """The bootable files of the guest and the QEMU to run it with."""
+
+    kernel: Path
+    initrd: Path
+    qemu: Path
+
+
+@frozen
+class Options:
+    """What differs from the defaults of a pair: keys of `[vm]`, `[checkpoint]` and `[timing]`."""
+
+    vm: dict[str, Any] = Factory(dict)
+    checkpoint: dict[str, Any] = Factory(dict)
+    timing: dict[str, Any] = Factory(dict)
+
+
+@define
+class Host:
+    """A host with its agent; `qemu_pid` is remembered, to kill or freeze the whole host at once."""
+
+    name: str
+    config: Path
+    agent: HostProcess
+    qemu_pid: int | None = None
+
+    def strike(self, number: signal.Signals) -> None:
+        """Kills or freezes everything of the host, QEMU first: nothing is left to say goodbye."""
+        if self.qemu_pid is not None:
+            send(self.qemu_pid, number)
+        if self.agent.ended() is None:
+            self.agent.signal(number)
+
+
+def topology() -> dict[str, tuple[Port, ...]]:
+    """The hosts of the laboratory and their cables."""
+    management = {name: IPv4Interface(f"{address}/24") for name, address in MANAGEMENT.items()}
+    hosts = {
+        name: (Port("lan", "lan0", bridge=BRIDGE), Port("mgmt", "mgmt0", address=management[name]))
+        for name in HOSTS
+    }
+    hosts[WITNESS] = (Port("mgmt", "mgmt0", address=management[WITNESS]),)
+    hosts[CLIENT] = (Port("lan", "lan0", address=IPv4Interface(f"{CLIENT_ADDRESS}/24")),)
+    return hosts
+
+
+class Pair:
+    """The whole laboratory as an async context: everything is started inside and gone after it."""
+
+    def __init__(self, folder: Path, guest: Guest, options: Options | None = None) -> None:
+        self.folder = folder
+        self._guest = guest
+        self._options = options or Options()
+        self._stack = ExitStack()
+        self.network = Network(topology())
+        self.hosts: dict[str, Host] = {}
+
+    async def __aenter__(self) -> Self:
+        with ExitStack() as stack:
+            self._stack = stack
+            stack.enter_context(self.network)
+            self._certificates()
+            self._start_witness()
+            for name in HOSTS:
+                await self.start_agent(name)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for host in self.hosts.values():
+            host.strike(signal.SIGKILL)
+        self._stack.close()
+
+    # --- processes ---
+
+    def run(self, host: str, name: str, *argv: str) -> HostProcess:
+        """Starts a Python module's command on a host; its output goes to `name`.log."""
+        command = (sys.executable, "-m", *argv)
+        return self._stack.enter_context(
+            HostProcess(self.network, host, command, self.folder / f"{name}.log")
+        )
+
+    def client(self, name: str, kind: str, *arguments: str) -> HostProcess:
+        """One of `colo.lab.clients` against the guest, on the client's host."""
+        return self.run(CLIENT, name, "colo.lab.clients", kind, GUEST_ADDRESS, *arguments)
+
+    async def start_agent(self, name: str) -> Host:
+        """Starts an agent (again): a host that comes back begins with nothing."""
+        config = self.folder / f"{name}.toml"
+        peer = HOSTS[1 - HOSTS.index(name)]
+        config.write_text(agent_toml(self.folder, name, peer, MANAGEMENT, self._guest, self._options))
+        host = Host(name, config, self.run(name, f"agent-{name}", "colo", "agent", str(config)))
+        self.hosts[name] = host
+        with anyio.fail_after(_START_S):
+            while not await self._answers(host):
+                await anyio.sleep(_POLL_S)  # nobody tells when a socket file appears
+        return host
+
+    def _certificates(self) -> None:
+        create_authority(self.folder)
+        for node in (*HOSTS, WITNESS):
+            issue_node(self.folder, node)
+
+    def _start_witness(self) -> None:
+        files = (f"--{name}={self.folder / file}" for name, file in _witness_files().items())
+        listen = f"--listen={MANAGEMENT[WITNESS]}:{WITNESS_PORT}"
+        state = f"--state-dir={self.folder / WITNESS / 'state'}"
+        self.run(WITNESS, WITNESS, "colo", "witness", listen, state, *files)
+
+    # --- asking the agents ---
+
+    @asynccontextmanager
+    async def agent(self, name: str) -> AsyncIterator[AgentClient]:
+        """The API of a host's agent."""
+        async with AgentClient(self.folder / name / "run") as client:
+            yield client
+
+    async def status(self, name: str) -> Status:
+        """Of one agent; remembers QEMU's pid, so that the host can be struck."""
+        async with self.agent(name) as client:
+            status = await client.status()
+        self.hosts[name].qemu_pid = status.qemu_pid
+        return status
+
+    async def protect(self, name: str) -> AsyncIterator[Progress]:
+        """Has this agent run the VM and protect it; ends when it is protected."""
+        async with self.agent(name) as client:
+            async for progress in client.protect():
+                yield progress
+        for host in HOSTS:
+            await self.status(host)
+
+    async def protected(self, name: str = HOSTS[0]) -> None:
+        """Protects the VM and waits until its guest answers."""
+        async for _ in self.protect(name):
+            pass
+        if self.client("boot", "await-guest").wait(2 * _BOOT_S) != 0:
+            raise ColoError("the guest does not answer", f"read {self.folder / 'boot.log'}")
+
+    async def until(self, name: str, state: str, seconds: float = 20.0) -> Status:
+        """Waits until an agent's state is this one."""
+        with anyio.fail_after(seconds):
+            while (status := await self.status(name)).state != state:
+                await anyio.sleep(_POLL_S)  # an agent that dies meanwhile is noticed by asking again
+        return status
+
+    async def _answers(self, host: Host) -> bool:
+        if host.agent.ended() is not None:
+            raise ColoError(f"the agent of {host.name} ended: {host.agent.log.read_text()[-2000:]}", "")
+        try:
+            await self.status(host.name)
+        except AgentUnreachableError:
+            return False
+        return True
+
+
+def _witness_files() -> dict[str, str]:
+    return {"ca": "ca.pem", "cert": f"{WITNESS}.pem", "key": f"{WITNESS}.key"}
