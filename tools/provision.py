@@ -1,4 +1,4 @@
-"""Makes the QEMUs and the demo guest ready in the cache; tools/setup.py starts it in the virtual environment."""
+"""Makes the QEMUs and the demo guest ready in the cache; started by tools/setup.py, in the venv."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import qemu
-from colo._core import guest_program
 
 from colo import guest
+from colo._core import guest_program
 from colo.errors import ColoError
 
 

@@ -2,8 +2,8 @@
 
 Runs with the system's Python and its standard library only. A step runs when its inputs changed since it last
 ended well; their hash is kept in .venv/stamps. Nothing outside of this folder changes, but for python3-venv,
-which is installed for root where it is missing. COLO_CACHE names another folder for what is fetched; clones can
-share it.
+which is installed for root where it is missing. COLO_CACHE names another folder for what is fetched, for
+clones to share.
 """
 
 import fcntl
@@ -34,7 +34,7 @@ def main() -> None:
         check_tools()
         make_venv()
         step("dependencies", [ROOT / "requirements.lock"], install_dependencies)
-        step("core", rust_sources(), build_core)
+        step("core", rust_sources(), build_core, made=any((ROOT / "src/colo").glob("_core*.so")))
         provision()
 
 
@@ -82,7 +82,8 @@ def install_dependencies() -> None:
 def build_core() -> None:
     """Builds colo._core and links this folder into the virtual environment."""
     say("building the Rust core (the first time takes a minute or two)")
-    run([str(VENV / "bin/maturin"), "develop", "--release", "--quiet"])
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation"]
+    run([str(PYTHON), "-m", "pip", "install", *options, "--editable", str(ROOT)])
 
 
 def rust_sources() -> list[Path]:
@@ -96,13 +97,13 @@ def provision() -> None:
     run([str(PYTHON), str(ROOT / "tools/provision.py"), str(CACHE)], show=True)
 
 
-def step(name: str, inputs: Iterable[Path], action: Callable[[], None]) -> None:
-    """Does it unless the inputs are those of the last time; a failed step has no stamp."""
+def step(name: str, inputs: Iterable[Path], action: Callable[[], None], *, made: bool = True) -> None:
+    """Does it unless it is made and the inputs are those of the last time; a failed step has no stamp."""
     stamp = VENV / "stamps" / name
     key = hashed(
         part for path in inputs for part in (str(path.relative_to(ROOT)).encode(), path.read_bytes())
     )
-    if stamp.exists() and stamp.read_text() == key:
+    if made and stamp.exists() and stamp.read_text() == key:
         return
     stamp.unlink(missing_ok=True)
     action()
@@ -132,7 +133,8 @@ def run(command: list[str], *, show: bool = False) -> str:
     """
     output = None if show else subprocess.PIPE
     errors = None if show else subprocess.STDOUT
-    environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
+    path = f"{VENV / 'bin'}:{os.environ.get('PATH', os.defpath)}"  # pip looks for maturin there
+    environment = {**os.environ, "VIRTUAL_ENV": str(VENV), "PATH": path}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, stdout=output, stderr=errors, text=True, check=False
     )

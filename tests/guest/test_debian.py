@@ -5,35 +5,31 @@ from pathlib import Path
 import pytest
 
 from colo.errors import CapabilityError
-from colo.guest.debian import Archive, choose_mirror
+from colo.guest.debian import Archive, mirror_of_indexes, mirror_of_sources
 
-UPDATED = [
-    "DEP-11|Debian|Debian|main|http://mirror.example/debian/",
-    "Packages|Vendor|Vendor|main|https://vendor.example/apt/",
-    "Packages|Debian|Debian-Security|main|http://mirror.example/debian-security/",
-    "Packages|Debian|Debian|contrib|http://contrib.example/debian/",
-    "Packages|Debian|Debian|main|http://mirror.example/debian/",
-]
-NEVER_UPDATED = [
-    "Packages|$(ORIGIN)|$(LABEL)|main|http://mirror.example/debian-security/",
-    "Packages|$(ORIGIN)|$(LABEL)|main|http://mirror.example/debian/",
-]
+INDEXES = """\
+DEP-11|Debian|Debian|main|http://wrong.example/debian/
+Packages|Vendor|Vendor|main|https://wrong.example/apt/
+Packages|Debian|Debian-Security|main|http://wrong.example/debian-security/
+Packages|Debian|Debian|contrib|http://wrong.example/debian/
+"""
+SOURCES = """\
+'http://mirror.example/debian-security/dists/bookworm-security/InRelease' name_InRelease 0
+'http://mirror.example/debian/dists/bookworm-updates/InRelease' name_InRelease 0
+'http://mirror.example/debian/dists/bookworm/main/binary-amd64/Packages.xz' name_Packages 0
+"""
 
 
 def test_the_mirror_is_debian_itself_not_security_nor_a_vendor() -> None:
-    assert choose_mirror(UPDATED) == "http://mirror.example/debian/"
+    right = "Packages|Debian|Debian|main|http://mirror.example/debian/\n"
+    assert mirror_of_indexes(INDEXES + right) == "http://mirror.example/debian/"
+    assert mirror_of_indexes(INDEXES) is None
 
 
-def test_before_the_first_apt_get_update_the_mirror_is_found_too() -> None:
-    assert choose_mirror(NEVER_UPDATED) == "http://mirror.example/debian/"
-    assert (
-        choose_mirror([*NEVER_UPDATED, UPDATED[-1].replace("mirror", "known")])
-        == "http://known.example/debian/"
-    )
-
-
-def test_a_machine_of_vendors_only_has_no_mirror() -> None:
-    assert choose_mirror(UPDATED[:3]) is None
+def test_before_the_first_apt_get_update_the_mirror_is_taken_from_the_sources() -> None:
+    right = "'http://mirror.example/debian/dists/bookworm/InRelease' name_InRelease 0\n"
+    assert mirror_of_sources(SOURCES + right) == "http://mirror.example/debian/"
+    assert mirror_of_sources(SOURCES) is None
 
 
 def test_a_path_that_apt_would_read_otherwise_is_refused() -> None:

@@ -44,32 +44,34 @@ def mirror() -> str:
     """The address of the Debian archive that this machine uses; CapabilityError when it has none."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise CapabilityError("apt-get and dpkg-deb are needed to fetch packages", "use Debian 12 or newer")
-    line_format = "|".join(f"$({field})" for field in _TARGET_FIELDS)
-    lines = _run(["apt-get", "indextargets", "--format", line_format]).splitlines()
-    found = choose_mirror(lines)
+    fields = "|".join(f"$({field})" for field in _TARGET_FIELDS)
+    found = mirror_of_indexes(_run(["apt-get", "indextargets", "--format", fields]))
+    if found is None:
+        found = mirror_of_sources(_run(["apt-get", "update", "--print-uris"]))
     if found is None:
         raise CapabilityError(
             "no Debian archive in the package sources of this machine",
-            "add one to /etc/apt/sources.list.d (component main) and run apt-get update",
+            "add one to /etc/apt/sources.list.d (component main)",
         )
     return found
 
 
-def choose_mirror(targets: list[str]) -> str | None:
-    """The first `Packages` index of Debian itself; one of unknown origin (no `apt-get update` yet) if none.
-
-    A field that apt does not know yet stays as it is written in the format: "$(ORIGIN)".
-    """
-    unknown = None
-    for line in targets:
+def mirror_of_indexes(targets: str) -> str | None:
+    """The archive whose fetched index says that it is Debian itself: not -security, nor a vendor."""
+    for line in targets.splitlines():
         created_by, origin, label, component, uri = line.split("|")
-        if created_by != "Packages" or component != "main":
-            continue
-        if origin == label == "Debian":
+        if (created_by, origin, label, component) == ("Packages", "Debian", "Debian", "main"):
             return uri
-        if origin == "$(ORIGIN)" and unknown is None and "security" not in uri:
-            unknown = uri
-    return unknown
+    return None
+
+
+def mirror_of_sources(uris: str) -> str | None:
+    """A guess where `apt-get update` never ran (a container): the first source with a plain suite of .../debian.
+
+    A wrong one is found out: the archive's signature is checked.
+    """
+    found = re.search(r"^'(\S+/debian/)dists/[a-z]+/InRelease'", uris, re.MULTILINE)
+    return found[1] if found else None
 
 
 class Archive:
