@@ -1,0 +1,24 @@
+"""QEMU: finding it, starting it, talking to it, taking the VM's state out of it and putting one in."""
+
+from colo.hypervisor.errors import QemuDiedError, QmpRefusedError, QmpTimeoutError
+from colo.hypervisor.hypervisor import Hypervisor
+from colo.hypervisor.leftover import end_leftover
+from colo.hypervisor.probe import QemuProgram, choose_accel, kvm_refusal, probe
+from colo.hypervisor.qmp import QemuEvent
+from colo.hypervisor.spans import Spans
+from colo.hypervisor.uffd import UffdSource
+
+__all__ = [
+    "Hypervisor",
+    "QemuDiedError",
+    "QemuEvent",
+    "QemuProgram",
+    "QmpRefusedError",
+    "QmpTimeoutError",
+    "Spans",
+    "UffdSource",
+    "choose_accel",
+    "end_leftover",
+    "kvm_refusal",
+    "probe",
+]

@@ -1,0 +1,214 @@
+"""One VM's QEMU, as the agent sees it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import attrs
+
+from colo.errors import QemuError
+from colo.hypervisor.launch import Launched, launch, nic_path
+from colo.hypervisor.probe import QemuProgram, choose_accel, probe
+from colo.hypervisor.qmp import QemuEvent, Qmp
+from colo.hypervisor.snapshot import DeviceState
+from colo.hypervisor.sockets import connect
+from colo.hypervisor.spans import Spans
+from colo.hypervisor.uffd import take_uffd
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from anyio.abc import TaskGroup
+
+    from colo.config import VmConfig
+    from colo.hypervisor.uffd import UffdSource
+
+_START_S = 10.0
+_START_S_PER_GIB = 2.0
+_UFFD_S = 5.0
+
+
+@attrs.define(eq=False)
+class Hypervisor:
+    """A running QEMU with one VM in it.
+
+    Made by `start`, ended by `quit` or `kill`, which also remove everything from the run folder. A death in
+    between sets `died`; `kill` then cleans up. If neither is called, QEMU goes on without us, and the next
+    `start` in the same run folder ends it.
+    """
+
+    program: QemuProgram
+    accel: str
+    uffd: int | None
+    """The userfaultfd of QEMU's memory. Ours to close, like `ram_fd`: valid until the end."""
+    why_no_uffd: str
+    spans: Spans
+    """Milliseconds of the steps: attach, stop, save, resume, read; load."""
+    _run_dir: Path
+    _nics: int
+    _launched: Launched
+    _qmp: Qmp
+    _state: DeviceState
+    _undo: ExitStack
+
+    @classmethod
+    async def start(
+        cls,
+        vm: VmConfig,
+        run_dir: Path,
+        tasks: TaskGroup,
+        *,
+        timeout_ms: int,
+        uffd_source: UffdSource | None = None,
+        on_event: Callable[[QemuEvent], None] = lambda _: None,
+    ) -> Hypervisor:
+        """Start QEMU with the VM stopped, ready for saves and loads.
+
+        `timeout_ms` is the deadline of each QMP command; `tasks` gets the task that watches the process;
+        `on_event` is called with every event of QEMU's; without `uffd_source` (normally `colo._core`) there
+        is no userfaultfd. Raises `QemuError`, and `StateFolderError` when there is no room; nothing is left
+        behind then.
+        """
+        program = await probe(vm.qemu)
+        accel = choose_accel(vm.accel, program)
+        shim = uffd_source.uffd_shim() if uffd_source else None
+        with ExitStack() as undo:
+            launched = await anyio.to_thread.run_sync(launch, vm, run_dir, program.path, accel, shim, undo)
+            tasks.start_soon(launched.process.watch)
+            try:
+                uffd, why_no_uffd = await _uffd(uffd_source, launched, undo)
+                qmp = _session(launched, timeout_ms / 1000, on_event)
+                await qmp.connect(launched.control, _START_S + _START_S_PER_GIB * vm.memory_mib / 1024)
+                launched.scratch.forget_ram()
+                spans = Spans()
+                state = DeviceState(qmp, launched.scratch.folder, spans)
+                await state.prepare()
+            except BaseException:
+                await launched.process.kill("the start failed")
+                raise
+            rest = undo.pop_all()
+        return cls(program, accel, uffd, why_no_uffd, spans, run_dir, len(vm.nic), launched, qmp, state, rest)
+
+    @property
+    def pid(self) -> int:
+        """QEMU's process."""
+        return self._launched.process.pid
+
+    @property
+    def ram_fd(self) -> int:
+        """The file that is the guest's RAM, already unlinked."""
+        return self._launched.scratch.ram_fd
+
+    @property
+    def version(self) -> str:
+        """QEMU's version: `7.2.22`."""
+        return self.program.version_text
+
+    @property
+    def died(self) -> anyio.Event:
+        """Set when the process is gone, for whatever reason."""
+        return self._launched.process.died
+
+    @property
+    def why_died(self) -> str:
+        """The reason, once `died` is set: how it ended, who killed it, what it said last."""
+        return self._launched.process.reason
+
+    @property
+    def nic_paths(self) -> tuple[Path, ...]:
+        """The unix stream sockets on which QEMU listens, one for each network card."""
+        return tuple(nic_path(self._run_dir, i) for i in range(self._nics))
+
+    def connect_nics(self) -> list[socket.socket]:
+        """Connect to every network card: frames with a 4-byte big-endian length before each.
+
+        The caller closes them.
+        """
+        with ExitStack() as undo:
+            connected = [undo.enter_context(connect(path)) for path in self.nic_paths]
+            undo.pop_all()
+        return connected
+
+    async def boot(self) -> None:
+        """Let the VM run for the first time."""
+        await self._state.cont()
+
+    async def cont(self) -> None:
+        """Let the guest run on."""
+        await self._state.cont()
+
+    async def stop(self) -> None:
+        """Pause the guest (primary)."""
+        await self._state.stop()
+
+    async def attach(self) -> None:
+        """Prepare for `save`, while the guest runs."""
+        await self._state.attach()
+
+    async def save(self) -> None:
+        """Save the device state; the guest is stopped."""
+        await self._state.save()
+
+    async def read_state(self) -> bytes:
+        """What `save` wrote, about 0.7 MB; the guest may run already."""
+        return await self._state.detach_and_read()
+
+    async def stop_clean(self) -> None:
+        """Stop the guest so that its RAM may be overwritten (secondary)."""
+        await self._state.stop_clean()
+
+    async def load(self, device_state: bytes) -> None:
+        """Restore a device state (secondary). The RAM must be in place; afterwards it may need mending."""
+        await self._state.load(device_state)
+
+    async def run_state(self) -> str:
+        """QEMU's RunState: `running`, `paused`, `shutdown` and so on."""
+        return await self._state.run_state()
+
+    async def console(self) -> str:
+        """What the guest printed on its serial console since the last call, at most the last 64 KiB."""
+        return str(await self._qmp.execute("ringbuf-read", {"device": "console", "size": 1 << 16}))
+
+    async def quit(self) -> None:
+        """End QEMU: by its own command, or by SIGKILL when it does not obey."""
+        with suppress(QemuError):
+            await self._qmp.execute("quit")
+            with anyio.move_on_after(self._qmp.timeout_s):
+                await self.died.wait()
+        await self.kill("it did not quit")
+
+    async def kill(self, because: str) -> None:
+        """End QEMU at once and for certain, and clean up. Harmless when it is dead already."""
+        await self._launched.process.kill(because)
+        await self._qmp.close()
+        self._undo.close()
+
+
+async def _uffd(source: UffdSource | None, launched: Launched, undo: ExitStack) -> tuple[int | None, str]:
+    if source is None or launched.uffd_listener is None:
+        return None, "it was not asked for"
+    try:
+        fd = await take_uffd(source, launched.uffd_listener, launched.process, _UFFD_S)
+    except OSError as error:
+        return None, str(error) or type(error).__name__
+    undo.callback(os.close, fd)
+    return fd, ""
+
+
+def _session(launched: Launched, timeout_s: float, on_event: Callable[[QemuEvent], None]) -> Qmp:
+    process = launched.process
+
+    async def death() -> str:
+        await process.died.wait()
+        return process.reason
+
+    qmp = Qmp(timeout_s, on_event, lambda because: process.signal(signal.SIGKILL, because), death)
+    process.on_death = qmp.lost
+    return qmp

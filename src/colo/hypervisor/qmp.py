@@ -1,0 +1,187 @@
+"""QMP with deadlines, on top of `qemu.qmp`.
+
+Three things that the library leaves to its user: every command has a deadline; waiting for an event ends
+when QEMU does; and events are handed on as they come, so none pile up. See
+https://www.qemu.org/docs/master/interop/qmp-spec.html.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import attrs
+from qemu.qmp import EventListener, ExecuteError, Message, QMPClient, QMPError
+
+from colo.hypervisor.errors import QemuDiedError, QmpRefusedError, QmpTimeoutError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, Mapping
+
+_GRACE_S = 0.5
+"""How long a command may still take after a yank has freed what blocked it."""
+_EOF_S = 1.0
+_OURSELVES = {"type": "chardev", "id": "qmp"}
+
+
+@attrs.frozen
+class QemuEvent:
+    """Something that QEMU told: SHUTDOWN, GUEST_PANICKED, STOP, RESUME, RESET, BLOCK_IO_ERROR and so on."""
+
+    name: str
+    data: Mapping[str, Any]
+
+
+class _Forwarder(EventListener):
+    """Hands events on at once. The library's own listeners keep a history for ever."""
+
+    def __init__(self, receive: Callable[[QemuEvent], None]) -> None:
+        super().__init__()
+        self._receive = receive
+
+    async def put(self, event: Message) -> None:
+        self._receive(QemuEvent(str(event["event"]), event.get("data", {})))  # type: ignore[arg-type]
+
+
+@attrs.define(eq=False)
+class Qmp:
+    """A QMP session.
+
+    `give_up` is called with the reason when QEMU missed a deadline, and must end the process: nobody knows
+    what it did.
+    """
+
+    timeout_s: float
+    on_event: Callable[[QemuEvent], None]
+    give_up: Callable[[str], None]
+    death: Callable[[], Awaitable[str]]
+    """Gives the reason of QEMU's death, once it is dead."""
+    _client: QMPClient = attrs.field(factory=QMPClient)
+    _waiting: list[tuple[Callable[[QemuEvent], bool], anyio.Event]] = attrs.field(factory=list)
+    _lost: bool = False
+
+    async def connect(self, connected: socket.socket, timeout_s: float) -> None:
+        """Begin the session on a connected socket.
+
+        QEMU may still be starting; the kernel keeps the connection for it.
+        """
+        self._client.events.event_filter = lambda _: (
+            False
+        )  # the library's own listener would keep all of them
+        self._client.register_listener(_Forwarder(self._event))
+        try:
+            with anyio.fail_after(timeout_s):
+                await self._client.connect(connected)
+        except TimeoutError as error:
+            raise self._late("the greeting", timeout_s) from error
+        except (QMPError, OSError, EOFError) as error:
+            raise await self._ended() from error
+
+    async def execute(
+        self, command: str, arguments: Mapping[str, object] | None = None, timeout_s: float | None = None
+    ) -> Any:  # noqa: ANN401 - the type is the command's
+        """Run one command and give what it returns.
+
+        Raises `QmpRefusedError` for QEMU's own error, `QemuDiedError`, and `QmpTimeoutError` after which
+        QEMU is dead.
+        """
+        limit = self.timeout_s if timeout_s is None else timeout_s
+        reply = asyncio.ensure_future(self._client.execute(command, arguments))
+        try:
+            done, _ = await asyncio.wait({reply}, timeout=limit)
+            if not done and await self._yank():
+                done, _ = await asyncio.wait({reply}, timeout=_GRACE_S)
+            if not done:
+                raise self._late(command, limit)
+            return reply.result()
+        except ExecuteError as error:
+            raise QmpRefusedError(command, str(error)) from error
+        except QMPError as error:
+            raise await self._ended() from error
+        finally:
+            reply.cancel()
+
+    async def execute_until(
+        self,
+        command: str,
+        arguments: Mapping[str, object] | None,
+        seen: Callable[[QemuEvent], bool],
+        timeout_s: float | None = None,
+    ) -> None:
+        """Run a command and wait until an event came that `seen` accepts."""
+        limit = self.timeout_s if timeout_s is None else timeout_s
+        happened = anyio.Event()
+        entry = (seen, happened)
+        self._waiting.append(entry)
+        try:
+            await self.execute(command, arguments, limit)
+            with anyio.fail_after(limit):
+                await happened.wait()
+        except TimeoutError as error:
+            raise self._late(f"{command} to take effect", limit) from error
+        finally:
+            self._waiting.remove(entry)
+        if self._lost:
+            raise await self._ended()
+
+    async def job(
+        self, command: str, job_id: str, arguments: Mapping[str, object], timeout_s: float | None = None
+    ) -> None:
+        """Run a command that starts a job, to the job's end. A job that fails raises `QmpRefusedError`."""
+
+        def concluded(event: QemuEvent) -> bool:
+            return event.name == "JOB_STATUS_CHANGE" and event.data == {"id": job_id, "status": "concluded"}
+
+        await self.execute_until(command, {"job-id": job_id, **arguments}, concluded, timeout_s)
+        jobs = await self.execute("query-jobs")
+        error = next((job.get("error") for job in jobs if job["id"] == job_id), None)
+        await self.execute("job-dismiss", {"id": job_id})
+        if error is not None:
+            raise QmpRefusedError(command, error)
+
+    def lost(self) -> None:
+        """QEMU is dead: nobody waits for its events any more."""
+        self._lost = True
+        for _, happened in self._waiting:
+            happened.set()
+
+    async def close(self) -> None:
+        """End the session. What went wrong in it has been told to whom it concerned."""
+        with anyio.move_on_after(_EOF_S, shield=True), suppress(QMPError, OSError, EOFError):
+            await self._client.disconnect()
+
+    def _event(self, event: QemuEvent) -> None:
+        for seen, happened in self._waiting:
+            if seen(event):
+                happened.set()
+        self.on_event(event)
+
+    async def _yank(self) -> bool:
+        """Cut connections that may block QEMU (a storage server that is gone); False if there are none.
+
+        Out of band: answered by QEMU's monitor thread while its main loop is stuck.
+        """
+        with anyio.move_on_after(_GRACE_S), suppress(QMPError):
+            instances: Any = await self._client.execute("query-yank", oob=True)
+            ours = [instance for instance in instances if instance != _OURSELVES]
+            if ours:
+                await self._client.execute("yank", {"instances": ours}, oob=True)
+                return True
+        return False
+
+    def _late(self, what: str, limit: float) -> QmpTimeoutError:
+        reason = f"no answer to {what} within {limit * 1000:.0f} ms"
+        self.give_up(reason)
+        return QmpTimeoutError(
+            f"QEMU gave {reason}; it was killed", "is the host overloaded, or its storage stuck?"
+        )
+
+    async def _ended(self) -> QemuDiedError:
+        """The session ended without our doing: QEMU is dead or about to be; if it is not, it will be."""
+        with anyio.move_on_after(_EOF_S):
+            return QemuDiedError(await self.death())
+        self.give_up("it closed its control socket")
+        return QemuDiedError(await self.death())

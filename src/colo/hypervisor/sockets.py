@@ -1,0 +1,54 @@
+"""Unix sockets in the run folder: we listen before QEMU starts, and QEMU inherits the descriptors."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from colo.errors import QemuError, StateFolderError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BACKLOG = 4
+
+
+def make_run_dir(run_dir: Path) -> None:
+    """Make the folder, 0700: whoever reaches the sockets in it controls the VM."""
+    try:
+        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run_dir.chmod(0o700)
+    except OSError as error:
+        raise StateFolderError(f"{run_dir}: {error.strerror}", "see agent.run_dir") from error
+
+
+def listen(path: Path) -> socket.socket:
+    """Listen on a unix stream socket, in place of one that a dead process left. Non-blocking, 0600."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(_BACKLOG)
+        listener.settimeout(0)
+    except OSError as error:
+        listener.close()
+        raise StateFolderError(
+            f"{path}: {error.strerror or error}", "see agent.run_dir; its path may be too long"
+        ) from error
+    return listener
+
+
+def connect(path: Path) -> socket.socket:
+    """Connect to a listening unix stream socket; the kernel completes this before the other side accepts."""
+    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connected.settimeout(0)
+        connected.connect(str(path))
+    except OSError as error:
+        connected.close()
+        raise QemuError(
+            f"{path}: {os.strerror(error.errno or 0)}", "QEMU does not listen there any more"
+        ) from error
+    return connected
