@@ -66,7 +66,7 @@ def mirror_of_indexes(targets: str) -> str | None:
 
 
 def mirror_of_sources(uris: str) -> str | None:
-    """A guess where `apt-get update` never ran (a container): the first source with a plain suite of .../debian.
+    """A guess where `apt-get update` never ran (a container): the first plain suite of an archive "debian".
 
     A wrong one is found out: the archive's signature is checked.
     """
