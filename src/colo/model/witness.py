@@ -141,7 +141,7 @@ def _acquire(record: Record | None, request: Acquire, now: int, *, full: bool) -
             return Refused(Refusal.FULL, None)
         return Granted(Record(1, request.node, None, request.ttl_ns, now + request.ttl_ns))
     if request.node not in (record.holder, record.standby):
-        return Refused(Refusal.HELD if record.live(now) else Refusal.NOT_ELIGIBLE, record)
+        return Refused(Refusal.NOT_ELIGIBLE, record)
     if record.live(now):
         return Refused(Refusal.HELD, record)
     return Granted(Record(record.token + 1, request.node, None, request.ttl_ns, now + request.ttl_ns))

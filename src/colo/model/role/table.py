@@ -80,7 +80,7 @@ _DEPOSED: Row = {
     ),
     LeaseDenied: To(State.DROPPING, "deposed: {why}; this copy is stale", (DropLink, DropVm)),
 }
-_DEAD = To(State.RELEASING, "the VM died: {why}; giving the lease back")
+_DEAD = To(State.RELEASING, "the VM died ({why})")
 _END = To(State.RESIGNING, "ended by the operator", (StopVm,))
 _RUNS: Row = {**_BASE, **_DEPOSED, VmDied: _DEAD, Shutdown: _END}
 """A primary with a running VM."""
@@ -157,14 +157,14 @@ TABLE: Mapping[State, Row] = {
     State.RESIGNING: {
         **_BASE,
         **_DEPOSED,
-        VmStopped: To(State.RELEASING, "the VM is stopped; giving the lease back"),
-        VmDied: To(State.RELEASING, "the VM is stopped; giving the lease back"),
+        VmStopped: To(State.RELEASING, "{before}; the VM is stopped"),
+        VmDied: To(State.RELEASING, "{before}; the VM is stopped"),
         **each(IGNORE, Failover, Shutdown),
     },
     State.RELEASING: {
         **_BASE,
         **_DEPOSED,
-        LeaseGone: To(State.DROPPING, "{why}", (DropLink, DropVm)),
+        LeaseGone: To(State.DROPPING, "{before}: {why}", (DropLink, DropVm)),
         **each(IGNORE, Failover, Shutdown),
     },
     # --- secondary ---
