@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from colo.check import Finding, Level, qemu
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+
+async def found(program: Path) -> dict[str, Finding]:
+    return {finding.name: finding for finding in await qemu.findings(None, str(program))}
+
+
+async def test_a_real_qemu_has_all_that_is_needed(qemu: Path) -> None:
+    findings = await found(qemu)
+    assert findings["QEMU"].level is Level.OK
+    assert findings["QEMU's abilities"].level is Level.OK
+    assert findings["accelerator"].level is not Level.FAIL
+
+
+async def test_no_qemu_is_one_line_with_what_to_install(tmp_path: Path) -> None:
+    (finding,) = (await found(tmp_path / "qemu")).values()
+    assert (finding.level, "install" in finding.hint) == (Level.FAIL, True)
+
+
+def script(path: Path, body: str) -> Path:
+    """A program that calls itself QEMU 7.2, has TCG, and otherwise does `body`."""
+    path.write_text(
+        "#!/bin/sh\n"
+        'case "$1" in\n'
+        "--version) echo QEMU emulator version 7.2.0;;\n"
+        "-accel) printf 'Accelerators\\ntcg\\n';;\n"
+        f"*) {body};;\n"
+        "esac\n"
+    )
+    path.chmod(0o700)
+    return path
+
+
+async def test_a_qemu_that_lacks_abilities_has_them_named(tmp_path: Path) -> None:
+    answers = [
+        '{"return": {}}',
+        '{"return": [{"name": "snapshot-load"}, {"name": "blockdev-create"}]}',
+        '{"return": [{"capability": "xbzrle", "state": false}]}',
+        '{"error": {"class": "GenericError", "desc": "no such netdev"}}',
+        '{"return": {}}',
+    ]
+    body = "; ".join(f"echo '{line}'" for line in answers)
+    finding = (await found(script(tmp_path / "qemu", body)))["QEMU's abilities"]
+    assert finding.level is Level.FAIL
+    assert finding.message.endswith("lacks snapshot-save, x-ignore-shared, -netdev stream")
+
+
+@pytest.mark.parametrize(
+    "body", ["exit 1", "echo nonsense", "printf '[1]\\n\\377\\n'", "echo oops >&2; exit 3"]
+)
+async def test_a_session_that_ends_early_is_told(tmp_path: Path, body: str) -> None:
+    finding = (await found(script(tmp_path / "qemu", body)))["QEMU's abilities"]
+    assert (finding.level, "ended its QMP session early" in finding.message) == (Level.FAIL, True)
+
+
+async def test_a_session_that_hangs_is_told_after_the_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("colo.check.qemu._DEADLINE_S", 0.2)
+    finding = (await found(script(tmp_path / "qemu", "exec sleep 30")))["QEMU's abilities"]
+    assert (finding.level, "did not answer" in finding.message) == (Level.FAIL, True)
