@@ -20,14 +20,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
+FIRMWARE = ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu")
+MODULES = "usr/lib/x86_64-linux-gnu/qemu"
 NOT_NEEDED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/iso-codes", "var")
 
 # A static shell, as a shell that loads libraries would load what LD_PRELOAD names for QEMU.
 LAUNCHER = """\
 #!{shell} sh
-here={folder}
-exec $here/usr/bin/qemu-system-x86_64 --argv0 qemu-system-x86_64 --inhibit-cache --library-path {libraries} \\
-    $here/usr/bin/qemu-system-x86_64.elf "$@"
+export QEMU_MODULE_DIR={modules}
+exec {folder}/usr/bin/qemu-system-x86_64 --argv0 qemu-system-x86_64 \\
+    --inhibit-cache --library-path {libraries} \\
+    {folder}/usr/bin/qemu-system-x86_64.elf {firmware} "$@"
 """
 
 
@@ -52,9 +55,10 @@ def provide(cache: Path, progress: Callable[[str], None]) -> list[Path]:
 
 def _provide(folder: Path, release: Release, progress: Callable[[str], None]) -> Path:
     launcher = folder / "qemu-system-x86_64"
+    if folder.exists():
+        _write_launcher(folder, launcher)
     if _works(launcher, release.version):
         return launcher
-    shutil.rmtree(folder, ignore_errors=True)
     failures = []
     for suites in release.groups:
         progress(f"QEMU {release.version}: fetching it with its libraries from {suites[0]}")
@@ -71,7 +75,7 @@ def _provide(folder: Path, release: Release, progress: Callable[[str], None]) ->
 
 
 def _works(launcher: Path, version: str) -> bool:
-    """Whether it starts and says the right version. A cache that was moved fails here, and is made again."""
+    """Whether it starts and says the right version."""
     try:
         done = subprocess.run(
             [launcher, "--version"], capture_output=True, text=True, timeout=60, check=False
@@ -92,23 +96,31 @@ def _fetch(folder: Path, suites: tuple[str, ...]) -> None:
         unpack(package, root)
     for part in NOT_NEEDED:
         shutil.rmtree(root / part, ignore_errors=True)
+    _put_loader_first(root)
     shutil.rmtree(folder, ignore_errors=True)
     root.rename(folder)
     shutil.rmtree(work)
 
 
-def _write_launcher(folder: Path, launcher: Path) -> None:
-    """Puts the loader under QEMU's name and in its place, to load QEMU from beside.
-
-    So /proc/PID/exe and comm look as always, and QEMU finds its modules and firmware, which it looks for
-    relative to its own place.
-    """
-    binary = folder / "usr/bin/qemu-system-x86_64"
+def _put_loader_first(root: Path) -> None:
+    """Puts the loader under QEMU's name, to load it from beside: /proc/PID/exe and comm look as always."""
+    binary = root / "usr/bin/qemu-system-x86_64"
     binary.rename(binary.with_suffix(".elf"))
-    shutil.copy(_find(folder, "x86_64-linux-gnu/ld-linux-x86-64.so.2"), binary)
-    libraries = ":".join(str(folder / part) for part in LIBRARIES)
-    launcher.write_text(LAUNCHER.format(shell=_find(folder, "busybox"), folder=folder, libraries=libraries))
-    launcher.chmod(0o755)
+    shutil.copy(_find(root, "x86_64-linux-gnu/ld-linux-x86-64.so.2"), binary)
+
+
+def _write_launcher(folder: Path, launcher: Path) -> None:
+    """Paths are absolute: some builds of QEMU look for firmware and modules beside themselves, some in /usr."""
+    text = LAUNCHER.format(
+        shell=_find(folder, "busybox"),
+        folder=folder,
+        libraries=":".join(str(folder / part) for part in LIBRARIES),
+        firmware=" ".join(f"-L {folder / part}" for part in FIRMWARE),
+        modules=folder / MODULES,
+    )
+    if not launcher.exists() or launcher.read_text() != text:
+        launcher.write_text(text)
+        launcher.chmod(0o755)
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -3,13 +3,13 @@ from __future__ import annotations
 import os
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SHIM = """
 #include <stdio.h>
@@ -55,6 +55,15 @@ def test_no_library_of_the_machine_is_loaded(qemu: Path) -> None:
     foreign = {path for path in files if not path.startswith((f"{qemu.parent}/", "/memfd:", "/dev/zero"))}
     assert any(path.endswith("/libc.so.6") for path in files)
     assert foreign == set()
+
+
+def test_firmware_is_looked_for_in_its_own_release_first(qemu: Path) -> None:
+    listed = subprocess.run(
+        [qemu, "-L", "help"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    own = [Path(path) for path in listed[:3]]
+    assert all(path.is_relative_to(qemu.parent) for path in own)
+    assert any((path / "bios-256k.bin").exists() for path in own)
 
 
 def test_a_preloaded_library_gets_into_qemu_and_into_nothing_before_it(
