@@ -1,5 +1,11 @@
 //! The ends that the tests of this crate use.
 #![allow(dead_code, reason = "each test program uses a part")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests"
+)]
 
 use colo_packet::build::Route;
 use colo_packet::{Body, Direction, FlowKey, Item, Tcp, classify};
