@@ -2,18 +2,10 @@
 
 mod common;
 
+use colo_packet::FlowKey;
 use colo_packet::build::{self, Segment};
-use colo_packet::{Direction, FlowKey, Item, classify};
-use common::{message, name, tcp, v4, v6};
+use common::{incoming, message, name, tcp, v4, v6};
 use proptest::prelude::*;
-
-fn incoming(frame: &[u8]) -> FlowKey {
-    match classify(frame, Direction::Incoming) {
-        Item::Tcp(tcp) => tcp.flow,
-        Item::Message { flow, .. } => flow,
-        Item::Chore => panic!("a chore has no flow"),
-    }
-}
 
 fn coded(flow: FlowKey) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -37,6 +37,15 @@ pub fn message(frame: &[u8]) -> (FlowKey, Body<'_>) {
     }
 }
 
+/// The flow of a frame from a client.
+pub fn incoming(frame: &[u8]) -> FlowKey {
+    match classify(frame, Direction::Incoming) {
+        Item::Tcp(tcp) => tcp.flow,
+        Item::Message { flow, .. } => flow,
+        Item::Chore => panic!("a chore has no flow"),
+    }
+}
+
 pub fn name(frame: &[u8]) -> String {
     message(frame).0.to_string()
 }
