@@ -10,7 +10,7 @@ setup:
 # colo-core needs Python to link against; pytest covers it.
 test: setup
 	cargo test --quiet --workspace --exclude colo-core
-	$(BIN)/pytest
+	$(BIN)/python -m pytest
 
 check: setup
 	$(BIN)/ruff check

@@ -110,7 +110,7 @@ def _put_loader_first(root: Path) -> None:
 
 
 def _write_launcher(folder: Path, launcher: Path) -> None:
-    """Paths are absolute: some builds of QEMU look for firmware and modules beside themselves, some in /usr."""
+    """Paths are absolute: some builds look for firmware and modules beside themselves, some in /usr."""
     text = LAUNCHER.format(
         shell=_find(folder, "busybox"),
         folder=folder,
