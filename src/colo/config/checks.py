@@ -173,5 +173,9 @@ class FilePath:
         return path
 
 
-NODE_NAME = Text("node name: a-z, 0-9 and -, at most 63 characters", r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-"""A DNS label, since it stands in certificates as a DNS name (RFC 1123, section 2.1)."""
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+NODE_NAME = Text(
+    "node name in lower case, like alpha or host-2.example",
+    rf"(?=.{{1,253}}$)(?!(.*\.)?[0-9]+$){_LABEL}(\.{_LABEL})*",
+)
+"""A DNS name, as in certificates (RFC 1123, section 2.1); none that reads like an IPv4 address."""

@@ -22,6 +22,7 @@ from colo.config.checks import (
 )
 from colo.config.refused import ExtraArguments, refused_word
 from colo.config.tables import OneOfTables, Table, Tables, key
+from colo.model import timing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,6 +169,11 @@ class TimingConfig:
     clock_margin_ms: int = attrs.field(default=200, metadata=key(Integer(1, 10_000)))
     qmp_timeout_ms: int = attrs.field(default=2000, metadata=key(Integer(50, 60_000)))
     checkpoint_timeout_ms: int = attrs.field(default=5000, metadata=key(Integer(100, 600_000)))
+
+    def inconsistencies(self) -> Iterator[tuple[str, str]]:
+        """The inequalities of the timing table."""
+        for sentence in timing.problems(timing.Timing(**attrs.asdict(self))):
+            yield "", sentence
 
 
 @attrs.frozen

@@ -63,7 +63,7 @@ class Interrelated(Protocol):
     """A table whose keys must fit each other."""
 
     def inconsistencies(self) -> Iterator[tuple[str, str]]:
-        """Key and sentence for everything that does not fit."""
+        """Key (empty for the table as a whole) and sentence for everything that does not fit."""
 
 
 class Nested(ABC):
@@ -158,7 +158,7 @@ def read_table(cls: type[T], raw: object, where: str, problems: Problems) -> T |
     made = cls(**values)
     if isinstance(made, Interrelated):
         for name, sentence in made.inconsistencies():
-            problems.add(prefix + name, sentence)
+            problems.add((prefix + name).rstrip("."), sentence)
     return made
 
 

@@ -42,8 +42,8 @@ class Scratch:
 def make_scratch(run_dir: Path, size: int, fallback: Path = _SHARED_MEMORY) -> Scratch:
     """Make the folder, with a RAM file of `size` bytes, in `run_dir` if that is a tmpfs, else in `fallback`.
 
-    The pages are allocated now, so QEMU cannot run out of them; blocks while the kernel zeroes them. Raises `StateFolderError` when neither place has the
-    room.
+    The pages are allocated now, so QEMU cannot run out of them; blocks while the kernel zeroes them.
+    Raises `StateFolderError` when neither place has the room.
     """
     reasons = []
     for base in (run_dir, fallback):

@@ -1,0 +1,87 @@
+"""The smallest guest: a boot sector that counts in a register and writes the number to memory, for ever.
+
+The register is CPU state and the written number is RAM, so a state that is restored wrongly in either shows.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from typing import TYPE_CHECKING
+
+import anyio
+
+from colo.config import NicConfig, UnixUplink, VmConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from colo.hypervisor import Hypervisor
+
+MEMORY_MIB = 32
+COUNTER_AT = 0x10000
+_LOADED_AT = 0x7C00
+_CODE = bytes.fromhex(
+    "b80010"  # mov ax, 0x1000
+    "8ed8"  # mov ds, ax
+    "fa"  # cli
+    "6631db"  # xor ebx, ebx
+    "6643"  # loop: inc ebx
+    "66891e0000"  # mov [0], ebx
+    "ebf7"  # jmp loop
+)
+_SECTOR = 512
+_DISK_BYTES = 4 << 20  # SeaBIOS reads nothing of a disk smaller than a cylinder
+
+
+def boot_disk(folder: Path) -> Path:
+    """A disk of which SeaBIOS boots the first sector."""
+    disk = folder / "boot.img"
+    disk.write_bytes(_CODE.ljust(_SECTOR - 2, b"\0") + b"\x55\xaa")
+    os.truncate(disk, _DISK_BYTES)
+    return disk
+
+
+def counting_vm(qemu: Path, disk: Path, machine: str = "q35", **changes: object) -> VmConfig:
+    """A VM with the counting guest and one network card."""
+    described: dict[str, object] = {
+        "name": "count",
+        "memory_mib": MEMORY_MIB,
+        "nic": (NicConfig("52:54:00:c0:10:01", UnixUplink(disk.with_name("uplink.sock"))),),
+        "machine": machine,
+        "accel": "tcg",
+        "qemu": str(qemu),
+        "extra": (
+            "-drive",
+            f"if=none,id=boot,format=raw,readonly=on,file={disk}",
+            "-device",
+            "virtio-blk-pci,drive=boot",
+        ),
+        **changes,
+    }
+    return VmConfig(**described)  # type: ignore[arg-type]
+
+
+class Ram:
+    """A mapping of a guest's RAM."""
+
+    def __init__(self, hypervisor: Hypervisor) -> None:
+        self.bytes = mmap.mmap(hypervisor.ram_fd, MEMORY_MIB << 20)
+
+    def count(self) -> int:
+        """The number that the guest wrote last."""
+        return int(struct.unpack_from("<I", self.bytes, COUNTER_AT)[0])
+
+    async def counting(self) -> None:
+        """Wait until the boot sector runs (nobody tells: the guest has no means to)."""
+        with anyio.fail_after(30):
+            while self.bytes[_LOADED_AT : _LOADED_AT + len(_CODE)] != _CODE:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+            await self.goes_on(self.count())
+
+    async def goes_on(self, count: int) -> None:
+        """Wait until the guest has counted beyond `count`."""
+        with anyio.fail_after(10):
+            while self.count() == count:  # noqa: ASYNC110
+                await anyio.sleep(0.005)

@@ -1,0 +1,168 @@
+"""The state of a running VM moves into another running QEMU, again and again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from counting import COUNTER_AT, Ram
+
+from colo.errors import QemuError
+from colo.hypervisor import QmpRefusedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Start
+
+    from colo.hypervisor import Hypervisor, QemuEvent
+
+pytestmark = pytest.mark.anyio
+_TIMES = 20
+
+
+async def _checkpoint(primary: Hypervisor, secondary: Hypervisor, rams: tuple[Ram, Ram]) -> int:
+    """One checkpoint, with the whole RAM; gives the number that it carried."""
+    await primary.attach()
+    await primary.stop()
+    await primary.save()
+    ram = rams[0].bytes[:]
+    await primary.cont()
+    state = await primary.read_state()
+    await secondary.stop_clean()
+    rams[1].bytes[:] = ram
+    await secondary.load(state)
+    rams[1].bytes[:] = ram  # what reset and load wrote is mended
+    return rams[1].count()
+
+
+@pytest.mark.parametrize("machine", ["pc", "q35"])
+async def test_the_secondary_goes_on_from_what_the_primary_had_every_time(
+    start: Start, qemu: Path, machine: str
+) -> None:
+    async with start(qemu, "p", machine) as primary, start(qemu, "s", machine) as secondary:
+        rams = Ram(primary), Ram(secondary)
+        await primary.boot()
+        await rams[0].counting()
+        before = 0
+        for _ in range(_TIMES):
+            count = await _checkpoint(primary, secondary, rams)
+            assert count > before
+            # The number goes on only if the CPU's register was restored too: the guest writes the register.
+            await secondary.cont()
+            await rams[1].goes_on(count)
+            assert count < rams[1].count() < count + (1 << 30)
+            before = count
+
+
+async def test_the_load_takes_the_register_from_the_primary_and_not_from_the_secondarys_own_run(
+    start: Start, qemu: Path
+) -> None:
+    async with start(qemu, "p") as primary, start(qemu, "s") as secondary:
+        rams = Ram(primary), Ram(secondary)
+        await secondary.boot()
+        await rams[1].counting()
+        await primary.boot()
+        await rams[0].counting()
+        count = await _checkpoint(primary, secondary, rams)
+        rams[1].bytes[COUNTER_AT : COUNTER_AT + 4] = bytes(4)
+        await secondary.cont()
+        await rams[1].goes_on(0)
+        assert count < rams[1].count() < count + (1 << 30)
+
+
+async def test_the_phases_are_measured(start: Start, qemu: Path) -> None:
+    async with start(qemu, "p") as primary, start(qemu, "s") as secondary:
+        await primary.boot()
+        await secondary.boot()
+        await Ram(primary).counting()
+        primary.spans.take()
+        secondary.spans.take()
+        await _checkpoint(primary, secondary, (Ram(primary), Ram(secondary)))
+        assert list(primary.spans.take()) == ["attach", "stop", "save", "resume", "read"]
+        assert list(secondary.spans.take()) == ["stop", "load"]
+        assert primary.spans.take() == {}
+
+
+async def test_a_clean_stop_leaves_the_run_state_of_a_failed_load(start: Start, qemu: Path) -> None:
+    async with start(qemu) as vm:
+        await vm.stop_clean()
+        assert await vm.run_state() == "prelaunch"  # it never ran: nothing was translated
+        await vm.boot()
+        await vm.stop_clean()
+        assert await vm.run_state() == "restore-vm"
+        await vm.cont()
+        assert await vm.run_state() == "running"
+
+
+async def test_a_paused_guest_is_stopped_clean_all_the_same(start: Start, qemu: Path) -> None:
+    async with start(qemu) as vm:
+        await vm.boot()
+        await vm.stop()
+        await vm.stop_clean()
+        assert await vm.run_state() == "restore-vm"
+
+
+async def test_a_guest_that_powered_off_takes_a_load_and_runs(start: Start, qemu: Path) -> None:
+    async with start(qemu, "p") as primary, start(qemu, "s") as secondary:
+        rams = Ram(primary), Ram(secondary)
+        await primary.boot()
+        await rams[0].counting()
+        await secondary.boot()
+        await rams[1].counting()
+        await secondary._qmp.execute_until(
+            "human-monitor-command",
+            {"command-line": "o /w 0x604 0x2000"},  # ACPI sleep state S5 of q35
+            lambda event: event.name == "SHUTDOWN",
+        )
+        assert await secondary.run_state() == "shutdown"
+        count = await _checkpoint(primary, secondary, rams)
+        await secondary.cont()
+        await rams[1].goes_on(count)
+
+
+async def test_no_announcement_leaves_the_card_after_a_load(start: Start, qemu: Path) -> None:
+    async with start(qemu, "p") as primary, start(qemu, "s") as secondary:
+        rams = Ram(primary), Ram(secondary)
+        await primary.boot()
+        await rams[0].counting()
+        (wire,) = secondary.connect_nics()
+        with wire:
+            for _ in range(3):
+                count = await _checkpoint(primary, secondary, rams)
+                await secondary.cont()
+                await rams[1].goes_on(count)
+            with pytest.raises(BlockingIOError):
+                wire.recv(1)
+
+
+async def test_damaged_device_state_is_refused_and_named(start: Start, qemu: Path) -> None:
+    async with start(qemu) as vm:
+        await vm.stop_clean()
+        with pytest.raises(QemuError, match="damaged"):
+            await vm.load(b"nothing like it")
+        await vm.attach()
+        empty = await vm.read_state()
+        with pytest.raises(QmpRefusedError, match="snapshot-load"):
+            await vm.load(empty)
+
+
+async def test_a_checkpoint_that_was_given_up_does_not_disturb_the_next(start: Start, qemu: Path) -> None:
+    async with start(qemu) as vm:
+        await vm.boot()
+        await vm.attach()
+        await vm.attach()
+        await vm.stop()
+        await vm.save()
+        await vm.cont()
+        assert 100_000 < len(await vm.read_state()) < 4_000_000
+
+
+async def test_events_are_handed_on(start: Start, qemu: Path) -> None:
+    events: list[QemuEvent] = []
+    async with start(qemu, options={"on_event": events.append}) as vm:
+        await vm.boot()
+        await vm.stop()
+        await vm.run_state()
+    names = [event.name for event in events if event.name in {"RESUME", "STOP"}]
+    assert names == ["RESUME", "STOP"]
