@@ -81,7 +81,7 @@ class LocalVm:
         blocks = self.ram.blocks()
         if blocks < self._blocks:
             raise CapabilityError(
-                f"guest memory was given back to the host ({self._blocks - blocks} blocks), which tracking cannot see",
+                f"guest memory was given back to the host ({self._blocks - blocks} blocks)",
                 "remove balloon, free page reporting and virtio-mem from the VM",
             )
 

@@ -47,6 +47,7 @@ class Service:
             state=role.word,
             mode="lockstep" if role.state in _PAIRED else None,
             epoch=self._epoch(),
+            step=self._step(),
             token=role.token or None,
             why=role.why,
             peer=config.agent.peer_node,
@@ -139,3 +140,8 @@ class Service:
         if duties.replica is not None:
             return duties.replica.machine.epoch
         return duties.primary.machine.checkpoint if duties.primary and duties.primary.machine else 0
+
+    def _step(self) -> str:
+        duties = self.loop.duties
+        pairing = duties.replica or duties.primary
+        return pairing.machine.state.value if pairing and pairing.machine else State.IDLE.value

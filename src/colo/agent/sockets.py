@@ -20,7 +20,7 @@ _BACKLOG = 4
 
 
 def listen(address: Address) -> socket.socket:
-    """A listening socket; AddressInUseError when the port is taken, ConfigError when the address is not ours."""
+    """A listening socket. AddressInUseError: the port is taken; ConfigError: the address is not ours."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.settimeout(0)

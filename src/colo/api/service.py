@@ -26,7 +26,8 @@ class Status:
     """One moment of an agent.
 
     `state`: unprotected, syncing, protected, degraded, failing-over, fenced, idle or standby. `mode`:
-    lockstep or epoch, None when there is no pair. `token`: of the lease that this node holds or held last.
+    lockstep or epoch, None when there is no pair. `step`: where the checkpoint in flight is, `running`
+    while there is none, `idle` without a pair. `token`: of the lease that this node holds or held last.
     `why`: the sentence of the last transition. `traffic`: counters of the relay.
     """
 
@@ -40,6 +41,7 @@ class Status:
     why: str
     peer: str
     uptime_s: float
+    step: str = "idle"
     checkpoints: Checkpoints = Factory(Checkpoints)
     traffic: dict[str, int] = Factory(dict)
     qemu: str | None = None

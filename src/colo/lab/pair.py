@@ -11,6 +11,7 @@ from ipaddress import IPv4Interface
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
+import anyio.to_thread
 from attrs import Factory, define, frozen
 
 from colo.api.client import AgentClient
@@ -86,8 +87,11 @@ def topology() -> dict[str, tuple[Port, ...]]:
 class Pair:
     """The whole laboratory as an async context: everything is started inside and gone after it."""
 
-    def __init__(self, folder: Path, guest: Guest, options: Options | None = None) -> None:
+    def __init__(
+        self, folder: Path, guest: Guest, options: Options | None = None, *, boot: bool = False
+    ) -> None:
         self.folder = folder
+        self._boot = boot
         self._guest = guest
         self._options = options or Options()
         self._stack = ExitStack()
@@ -130,7 +134,8 @@ class Pair:
         config = self.folder / f"{name}.toml"
         peer = HOSTS[1 - HOSTS.index(name)]
         config.write_text(agent_toml(self.folder, name, peer, MANAGEMENT, self._guest, self._options))
-        host = Host(name, config, self.run(name, f"agent-{name}", "colo", "agent", str(config)))
+        flags = ("--boot",) if self._boot and name == HOSTS[0] else ()
+        host = Host(name, config, self.run(name, f"agent-{name}", "colo", "agent", *flags, str(config)))
         self.hosts[name] = host
         with anyio.fail_after(_START_S):
             while not await self._answers(host):
@@ -175,8 +180,13 @@ class Pair:
         """Protects the VM and waits until its guest answers."""
         async for _ in self.protect(name):
             pass
-        if self.client("boot", "await-guest").wait(2 * _BOOT_S) != 0:
-            raise ColoError("the guest does not answer", f"read {self.folder / 'boot.log'}")
+        await self.guest_answers()
+
+    async def guest_answers(self) -> None:
+        """Waits until the guest's services answer the client."""
+        client = self.client("boot", "await-guest")
+        if await anyio.to_thread.run_sync(client.wait, 2 * _BOOT_S) != 0:
+            raise ColoError("the guest does not answer", f"read {client.log}")
 
     async def until(self, name: str, state: str, seconds: float = 20.0) -> Status:
         """Waits until an agent's state is this one."""

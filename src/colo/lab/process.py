@@ -73,7 +73,7 @@ class HostProcess:
 
 
 def send(pid: int, number: signal.Signals) -> None:
-    """Signals a process that is no child of ours (QEMU, whose parent is an agent), safe against a reused pid."""
+    """Signals a process that is no child of ours (QEMU is an agent's), safe against a reused pid."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -1,0 +1,1 @@
+"""Measurements with the laboratory: real QEMU, real clients, ratios of one run."""

@@ -1,0 +1,74 @@
+"""`make bench`: what protection costs, as a table and as JSON (bench/results/)."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+from rich.console import Console
+
+from bench import report
+from bench.checkpoints import measure_checkpoints
+from bench.failover import measure_failovers
+from bench.traffic import measure_traffic
+from colo import __version__
+from colo.hypervisor.probe import probe
+from colo.lab.pair import Guest
+
+ROOT = Path(__file__).resolve().parent.parent
+_console = Console(width=140)
+
+
+@click.command()
+@click.option(
+    "--memory", "memories", type=int, multiple=True, default=(256, 1024, 4096), help="MiB; may repeat."
+)
+@click.option("--seconds", default=10.0, help="How long each load runs.")
+@click.option("--failovers", default=5, help="How many failovers.")
+@click.option("--qemu", default="7.2", help="Version under .cache/qemu, or a path.")
+def main(memories: tuple[int, ...], seconds: float, failovers: int, qemu: str) -> None:
+    """Measure pauses, traffic and failovers of a pair on this machine."""
+    path = Path(qemu) if "/" in qemu else ROOT / f".cache/qemu/{qemu}/qemu-system-x86_64"
+    guest = Guest(ROOT / ".cache/guest/vmlinuz", ROOT / ".cache/guest/initramfs", path)
+    results = anyio.run(_measure, guest, memories, seconds, failovers)
+    folder = ROOT / "bench/results"
+    folder.mkdir(exist_ok=True)
+    name = folder / f"{results['when']}.json"
+    name.write_text(json.dumps(results, indent=1))
+    for table in report.tables(results):
+        _console.print(table)
+    _console.print(f"as JSON: {name.relative_to(ROOT)}")
+
+
+async def _measure(guest: Guest, memories: tuple[int, ...], seconds: float, failovers: int) -> dict[str, Any]:
+    program = await probe(str(guest.qemu))
+    results: dict[str, Any] = {
+        "when": datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
+        "machine": _machine(),
+        "versions": {"colo": __version__, "qemu": program.version_text, "kernel": platform.release()},
+        "seconds_per_load": seconds,
+        "checkpoints": [],
+    }
+    for memory in memories:
+        _console.print(f"checkpoints, {memory} MiB ...")
+        results["checkpoints"] += await measure_checkpoints(guest, memory, seconds)
+    _console.print("traffic, unprotected and protected ...")
+    results["traffic"] = await measure_traffic(guest, seconds)
+    _console.print(f"failovers, {failovers} times ...")
+    results["failover"] = await measure_failovers(guest, failovers)
+    return results
+
+
+def _machine() -> dict[str, Any]:
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    models = {line.split(":", 1)[1].strip() for line in cpuinfo.splitlines() if line.startswith("model name")}
+    return {"cpu": ", ".join(sorted(models)), "cores": cpuinfo.count("processor\t")}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Reads what the laboratory's clients print, while they print it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@define
+class Record:
+    """Follows one client's output: answers, the longest wait for one, its verdict."""
+
+    path: Path
+    answers: int = 0
+    longest_ms: float = 0.0
+    mib: int = 0
+    waits_ms: list[float] = field(factory=list)
+    verdict: str = ""
+    why: str = ""
+    _offset: int = 0
+
+    def read(self) -> None:
+        """Takes in what was printed since the last call."""
+        for entry in self._new():
+            if "verdict" in entry:
+                self.verdict, self.why = entry["verdict"], entry.get("why", "")
+            elif entry["kind"] == "answer":
+                self.answers = entry["n"]
+                self.waits_ms.append(entry["ms"])
+                self.longest_ms = max(self.longest_ms, entry["ms"])
+            elif entry["kind"] == "download":
+                self.mib += entry["mib"]
+
+    @property
+    def whole(self) -> bool:
+        """The client ended and found nothing wrong."""
+        return self.verdict == "whole"
+
+    def _new(self) -> Iterator[dict[str, Any]]:
+        with self.path.open("rb") as output:
+            output.seek(self._offset)
+            for line in output:
+                if not line.endswith(b"\n"):
+                    return  # it is being written
+                self._offset += len(line)
+                yield self._parse(line)
+
+    def _parse(self, line: bytes) -> dict[str, Any]:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            return {"verdict": "broken", "why": f"the client said: {line.decode(errors='replace').strip()}"}
+        assert isinstance(entry, dict)
+        return entry

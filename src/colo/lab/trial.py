@@ -1,0 +1,151 @@
+"""One trial: a protected VM with clients at work, one host struck, and what the clients saw of it."""
+
+from __future__ import annotations
+
+import signal
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+from attrs import define, field, frozen
+
+from colo.errors import ColoError
+from colo.lab.pair import HOSTS, Options, Pair
+from colo.lab.records import Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from colo.lab.pair import Guest
+    from colo.lab.process import HostProcess
+
+_WARM_S = 1.5
+_AFTER_S = 2.0
+_END_S = 90.0
+_WRITE = "/write?pages=4000&mib=32"
+"""Enough pages written per second that a checkpoint takes long enough to be hit."""
+
+
+class Moment(Enum):
+    """What goes on when the host is struck."""
+
+    IDLE = "idle"  # one connection, a request now and then
+    LOAD = "load"  # counter, GETs and a download at full speed
+    CHECKPOINT = "checkpoint"  # the same, in the middle of a checkpoint
+
+
+@frozen
+class Trial:
+    """How and when which host is struck."""
+
+    number: signal.Signals
+    moment: Moment
+    victim: str
+
+    def __str__(self) -> str:
+        side = "primary" if self.victim == HOSTS[0] else "secondary"
+        return f"{self.number.name}-{self.moment.value}-{side}"
+
+
+@frozen
+class Outcome:
+    """What the clients saw: verdicts that are not `whole`, the longest wait (ms), and how far they came."""
+
+    problems: tuple[str, ...]
+    outage_ms: float
+    answers: int
+    mib: int
+    step: str
+    """Where the victim's checkpoint was when it was struck."""
+
+
+@define
+class _Client:
+    name: str
+    process: HostProcess
+    record: Record = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.record = Record(self.process.log)
+
+
+def all_trials() -> tuple[Trial, ...]:
+    """The whole matrix."""
+    signals = (signal.SIGKILL, signal.SIGSTOP)
+    return tuple(Trial(number, moment, victim) for number in signals for moment in Moment for victim in HOSTS)
+
+
+async def carry_out(trial: Trial, folder: Path, guest: Guest, options: Options | None = None) -> Outcome:
+    """Raises ColoError or TimeoutError when the pair did not get so far or did not survive."""
+    async with Pair(folder, guest, options) as pair:
+        await pair.protected()
+        clients = await _clients(trial, pair)
+        await anyio.sleep(_WARM_S)  # the clients' own time
+        step = await _strike(trial, pair)
+        survivor = HOSTS[1 - HOSTS.index(trial.victim)]
+        await pair.until(survivor, "degraded")
+        await _thaw(trial, pair)
+        await anyio.sleep(_AFTER_S)
+        return await _outcome(clients, step)
+
+
+async def _clients(trial: Trial, pair: Pair) -> tuple[_Client, ...]:
+    pace = "0.2" if trial.moment is Moment.IDLE else "0.005"
+    wanted = [("counter", ("--interval", pace))]
+    if trial.moment is not Moment.IDLE:
+        wanted += [("gets", ("--interval", "0.02")), ("download", ("--mib", "8"))]
+    if trial.moment is Moment.CHECKPOINT:
+        await _wait(pair.client("write", "gets", "--count", "1", "--path", _WRITE))
+    return tuple(_Client(kind, pair.client(kind, kind, *arguments)) for kind, arguments in wanted)
+
+
+async def _strike(trial: Trial, pair: Pair) -> str:
+    """Hits the victim; in the middle of a checkpoint where the trial wants that."""
+    for name in HOSTS:
+        status = await pair.status(name)
+    victim = pair.hosts[trial.victim]
+    if trial.moment is not Moment.CHECKPOINT:
+        victim.strike(trial.number)
+        return status.step
+    async with anyio.create_task_group() as tasks, pair.agent(HOSTS[0]) as primary:
+
+        async def trigger() -> None:
+            try:
+                while True:
+                    await primary.checkpoint()
+            except ColoError:
+                return  # struck
+
+        tasks.start_soon(trigger)
+        with anyio.fail_after(_END_S):
+            while (status := await pair.status(trial.victim)).step in {"running", "idle"}:
+                pass
+        victim.strike(trial.number)
+        tasks.cancel_scope.cancel()
+    return status.step
+
+
+async def _thaw(trial: Trial, pair: Pair) -> None:
+    """A host that was only frozen comes back: it must find out by itself that it is not wanted any more."""
+    if trial.number is signal.SIGSTOP:
+        pair.hosts[trial.victim].strike(signal.SIGCONT)
+        await pair.until(trial.victim, "idle")
+
+
+async def _outcome(clients: tuple[_Client, ...], step: str) -> Outcome:
+    for client in clients:
+        client.record.read()
+        if client.process.ended() is None:
+            client.process.signal(signal.SIGTERM)
+    for client in clients:
+        await _wait(client.process)
+        client.record.read()
+    problems = tuple(f"{c.name}: {c.record.why or 'no verdict'}" for c in clients if not c.record.whole)
+    records = {client.name: client.record for client in clients}
+    mib = records["download"].mib if "download" in records else 0
+    return Outcome(problems, records["counter"].longest_ms, records["counter"].answers, mib, step)
+
+
+async def _wait(process: HostProcess) -> None:
+    await anyio.to_thread.run_sync(process.wait, _END_S)
