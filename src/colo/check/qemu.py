@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,11 +91,14 @@ async def _ask(program: str, folder: Path) -> list[dict[str, Any]]:
         "stdio",
     ]
     said = "".join(json.dumps(question) + "\n" for question in questions)
-    run = partial(
-        subprocess.run, argv, input=said.encode(), capture_output=True, timeout=_DEADLINE_S, check=False
-    )
+
+    def run() -> subprocess.CompletedProcess[bytes]:
+        """A QEMU that ends early closes its input: subprocess takes that calmly."""
+        return subprocess.run(
+            argv, input=said.encode(), capture_output=True, timeout=_DEADLINE_S, check=False
+        )
+
     try:
-        # A QEMU that ends early closes its input: subprocess takes that calmly.
         done = await anyio.to_thread.run_sync(run)
     except subprocess.TimeoutExpired as e:
         raise QemuError(f"{program} did not answer within {_DEADLINE_S:g} s", _HINT) from e

@@ -1,0 +1,28 @@
+"""`colo agent`: one host's half of one VM."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path  # noqa: TC003 - click's callbacks are inspected at run time
+
+import click
+
+from colo.cli.output import config_argument
+
+
+@click.command()
+@config_argument
+@click.option("--boot", is_flag=True, help="Start the VM here, if the witness agrees.")
+def command(config: Path, *, boot: bool) -> None:
+    """Run this host's half of the VM that CONFIG describes, until stopped.
+
+    Without --boot it waits for the other host to ask for protection.
+    """
+    import anyio
+
+    import colo.agent
+    from colo.config import check_files, load
+
+    loaded = load(config)
+    check_files(loaded)
+    anyio.run(partial(colo.agent.run, loaded, boot=boot))

@@ -1,0 +1,70 @@
+"""`colo protect`: from one copy to two."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from pathlib import Path  # noqa: TC003 - click's callbacks are inspected at run time
+from typing import TYPE_CHECKING
+
+import click
+
+from colo.cli.output import config_argument, format_option, is_json, print_json
+from colo.cli.talk import with_agent
+from colo.errors import AgentUnreachableError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    from colo.api.client import AgentClient
+    from colo.api.service import Progress
+
+PROTECTED = "protected"
+
+
+@click.command()
+@config_argument
+@format_option
+def command(config: Path) -> None:
+    """Bring the VM that runs here under protection; ends when it is protected.
+
+    Interrupting this command does not interrupt the protection.
+    """
+    with_agent(config, _as_json if is_json() else _with_bar)
+
+
+async def _as_json(client: AgentClient) -> None:
+    last = None
+    async with aclosing(client.protect()) as steps:
+        async for last in steps:
+            print_json(last)
+    _require_protected(last)
+
+
+async def _with_bar(client: AgentClient) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    last = None
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("connecting", total=None)
+        async with aclosing(client.protect()) as steps:
+            async for last in steps:
+                _advance(bar, task, last)
+    _require_protected(last)
+    click.echo(f"protected: {last.why}" if last and last.why else "protected")
+
+
+def _advance(bar: Bar, task: TaskID, step: Progress) -> None:
+    label = f"{step.phase}, round {step.round}" if step.round else step.phase
+    bar.update(task, description=label, completed=step.done_bytes, total=step.total_bytes or None)
+
+
+def _require_protected(last: Progress | None) -> None:
+    if last is None or last.phase != PROTECTED:
+        reached = f"at {last.phase!r}" if last else "before the first step"
+        raise AgentUnreachableError(
+            f"the agent ended {reached}, and the VM is not protected", "see the agent's log, then try again"
+        )

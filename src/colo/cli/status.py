@@ -1,0 +1,70 @@
+"""`colo status`: what an agent is doing."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - click's callbacks are inspected at run time
+from typing import TYPE_CHECKING
+
+import click
+
+from colo.cli.output import config_argument, format_option, is_json, print_json, print_pairs
+from colo.cli.talk import with_agent
+
+if TYPE_CHECKING:
+    from colo.api.client import AgentClient
+    from colo.api.service import Status
+
+WATCH_S = 1.0
+
+
+@click.command()
+@config_argument
+@click.option("--watch", is_flag=True, help="Show it again every second, until interrupted.")
+@format_option
+def command(config: Path, *, watch: bool) -> None:
+    """Show what the agent of CONFIG is doing, and why."""
+    if watch:
+        with_agent(config, _watch)
+    else:
+        _show(with_agent(config, lambda client: client.status()))
+
+
+async def _watch(client: AgentClient) -> None:
+    import anyio
+
+    while True:
+        status = await client.status()
+        if not is_json():
+            click.clear()
+        _show(status)
+        await anyio.sleep(WATCH_S)
+
+
+def _show(status: Status) -> None:
+    if is_json():
+        print_json(status)
+    else:
+        print_pairs(rows(status))
+
+
+def rows(status: Status) -> dict[str, object]:
+    """The table for people."""
+    taken, pause = status.checkpoints, status.checkpoints.median_pause_ms
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(taken.by_reason.items()))
+    return {
+        "VM": status.vm,
+        "node": f"{status.node} ({status.role}), peer {status.peer}",
+        "state": f"{status.state}, {status.mode}" if status.mode else status.state,
+        "why": status.why,
+        "epoch": status.epoch,
+        "now": status.step,
+        "token": status.token,
+        "checkpoints": f"{taken.total} ({reasons})" if reasons else taken.total,
+        "median pause": None if pause is None else f"{pause:.1f} ms",
+        "last phases": ", ".join(f"{name} {ms:.1f} ms" for name, ms in taken.last_phases_ms.items()),
+        "traffic": ", ".join(f"{name} {count}" for name, count in status.traffic.items()),
+        "QEMU": status.qemu,
+        "accelerator": status.accel,
+        "dirty pages by": status.tracker,
+        "up for": f"{status.uptime_s:.0f} s",
+    }
