@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -15,8 +16,6 @@ import anyio
 from colo.config import NicConfig, UnixUplink, VmConfig
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from colo.hypervisor import Hypervisor
 
 MEMORY_MIB = 32
@@ -31,6 +30,7 @@ _CODE = bytes.fromhex(
     "66891e0000"  # mov [0], ebx
     "ebf7"  # jmp loop
 )
+CARD = NicConfig("52:54:00:c0:10:01", UnixUplink(Path("/nowhere")))
 _SECTOR = 512
 _DISK_BYTES = 4 << 20  # SeaBIOS reads nothing of a disk smaller than a cylinder
 
@@ -48,7 +48,7 @@ def counting_vm(qemu: Path, disk: Path, machine: str = "q35", **changes: object)
     described: dict[str, object] = {
         "name": "count",
         "memory_mib": MEMORY_MIB,
-        "nic": (NicConfig("52:54:00:c0:10:01", UnixUplink(disk.with_name("uplink.sock"))),),
+        "nic": (CARD,),
         "machine": machine,
         "accel": "tcg",
         "qemu": str(qemu),

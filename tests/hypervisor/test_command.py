@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import attrs
+
+from colo.config import NicConfig, UnixUplink, VmConfig
+from colo.hypervisor.command import Inherited, command_line
+
+_CARD = NicConfig("52:54:00:c0:10:01", UnixUplink(Path("/x")))
+_VM = VmConfig(name="web", memory_mib=256, nic=(_CARD, attrs.evolve(_CARD, mac="52:54:00:c0:10:02")))
+_INHERITED = Inherited(7, (8, 9), Path("/mem/colo,vm/ram"))
+
+
+def _pairs(vm: VmConfig) -> list[tuple[str, str]]:
+    words = command_line("qemu", vm, "tcg", _INHERITED)
+    return list(pairwise(words))
+
+
+def test_memory_is_a_shared_file_whose_path_may_hold_a_comma() -> None:
+    backend = "memory-backend-file,id=ram,size=256M,mem-path=/mem/colo,,vm/ram,share=on,prealloc=on"
+    assert ("-object", backend) in _pairs(_VM)
+    assert ("-m", "256M") in _pairs(_VM)
+
+
+def test_every_card_has_its_own_inherited_socket_and_no_boot_rom() -> None:
+    pairs = _pairs(_VM)
+    for number, fd in ((0, 8), (1, 9)):
+        assert ("-netdev", f"stream,id=n{number},server=on,addr.type=fd,addr.str={fd}") in pairs
+    devices = [value for option, value in pairs if option == "-device"]
+    assert len(devices) == 2
+    assert all(device.endswith(",romfile=") for device in devices)
+
+
+def test_the_vm_starts_stopped_and_stays_when_it_powers_off() -> None:
+    words = command_line("qemu", _VM, "tcg", _INHERITED)
+    assert {"-S", "-no-shutdown", "-nodefaults", "-no-user-config"} <= set(words)
+
+
+def test_cpu_features_that_cannot_be_carried_are_off() -> None:
+    cpu = dict(_pairs(attrs.evolve(_VM, cpu="max")))["-cpu"]
+    assert cpu.startswith("max,")
+    assert {"rdrand=off", "rdseed=off", "invtsc=off", "vmx=off", "svm=off"} <= set(cpu.split(","))
+
+
+def test_a_kernel_comes_with_its_arguments_and_extra_comes_last() -> None:
+    vm = attrs.evolve(
+        _VM, kernel=Path("/k"), initrd=Path("/i"), append="console=ttyS0 quiet", extra=("-vga", "std")
+    )
+    words = command_line("qemu", vm, "kvm", _INHERITED)
+    pairs = list(pairwise(words))
+    assert {("-kernel", "/k"), ("-initrd", "/i"), ("-append", "console=ttyS0 quiet")} <= set(pairs)
+    assert words[-2:] == ("-vga", "std")

@@ -1,0 +1,149 @@
+"""QEMU dies, hangs, or cannot start: it is noticed soon, said clearly, and nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+from counting import Ram
+
+from colo.errors import QemuError
+from colo.hypervisor import QemuDiedError, QmpTimeoutError, end_leftover
+from colo.hypervisor.leftover import write_pid_file
+
+if TYPE_CHECKING:
+    from conftest import Start
+
+pytestmark = pytest.mark.anyio
+
+
+def _scratch_folders() -> set[Path]:
+    return set(Path("/dev/shm").glob("colo-vm-*"))  # noqa: S108
+
+
+async def test_death_is_noticed_with_its_cause(start: Start, qemu: Path) -> None:
+    async with start(qemu) as vm:
+        os.kill(vm.pid, signal.SIGKILL)
+        with anyio.fail_after(1):
+            await vm.died.wait()
+        assert "SIGKILL" in vm.why_died
+        with pytest.raises(QemuDiedError, match="SIGKILL"):
+            await vm.stop()
+
+
+async def test_a_command_that_waits_for_a_job_ends_with_qemu(start: Start, qemu: Path) -> None:
+    async with start(qemu) as vm:
+        await vm.boot()
+        await vm.attach()
+        os.kill(vm.pid, signal.SIGSTOP)  # the job never ends, and then QEMU does
+        async with anyio.create_task_group() as tasks:
+
+            async def save() -> None:
+                with pytest.raises(QemuDiedError, match="SIGKILL"):
+                    await vm.save()
+
+            tasks.start_soon(save)
+            await anyio.wait_all_tasks_blocked()
+            os.kill(vm.pid, signal.SIGKILL)
+
+
+async def test_a_frozen_qemu_misses_the_deadline_and_is_killed(start: Start, qemu: Path) -> None:
+    async with start(qemu, options={"timeout_ms": 300}) as vm:
+        await vm.boot()
+        os.kill(vm.pid, signal.SIGSTOP)
+        with pytest.raises(QmpTimeoutError, match="no answer to stop within 300 ms; it was killed"):
+            await vm.stop()
+        with anyio.fail_after(1):
+            await vm.died.wait()
+        assert "no answer to stop" in vm.why_died
+
+
+async def test_a_start_that_qemu_refuses_says_what_qemu_said_and_leaves_nothing(
+    start: Start, qemu: Path, tmp_path: Path
+) -> None:
+    before = _scratch_folders()
+    with pytest.raises(ExceptionGroup) as caught:
+        async with start(qemu, extra=("-device", "no-such-device")):
+            pass
+    (error,) = caught.value.exceptions
+    assert isinstance(error, QemuDiedError)
+    assert "exited with status 1" in str(error)
+    assert "no-such-device" in str(error)
+    assert list((tmp_path / "vm").iterdir()) == []
+    assert _scratch_folders() == before
+
+
+async def test_a_device_that_qemu_cannot_carry_is_refused_at_the_start(start: Start, qemu: Path) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        async with start(qemu, extra=("-device", "nvme,serial=1")):
+            pass
+    (error,) = caught.value.exceptions
+    assert isinstance(error, QemuError)
+    assert "cannot carry the state" in str(error)
+    assert "nvme" in str(error)
+
+
+async def test_quit_and_kill_leave_nothing(start: Start, qemu: Path, tmp_path: Path) -> None:
+    before = _scratch_folders()
+    async with start(qemu) as vm:
+        assert (tmp_path / "vm" / "qemu.pid").exists()
+        await vm.quit()
+        assert "exited with status 0" in vm.why_died
+        await vm.kill("again, which is harmless")
+    assert list((tmp_path / "vm").iterdir()) == []
+    assert _scratch_folders() == before
+
+
+async def test_guest_memory_is_in_no_folder_once_qemu_runs(start: Start, qemu: Path) -> None:
+    before = _scratch_folders()
+    async with start(qemu) as vm:
+        await vm.boot()
+        await vm.attach()
+        await vm.stop()
+        await vm.save()
+        (folder,) = _scratch_folders() - before
+        assert list(folder.iterdir()) == []
+        assert folder.stat().st_mode & 0o777 == 0o700
+        await vm.read_state()
+
+
+async def test_qemu_outlives_its_agent_and_the_next_start_ends_it(
+    start: Start, qemu: Path, tmp_path: Path
+) -> None:
+    async with start(qemu) as first:
+        await first.boot()
+        await Ram(first).counting()
+        # A second agent knows nothing but the run folder.
+        async with start(qemu) as second:
+            with anyio.fail_after(5):
+                await first.died.wait()
+            assert second.pid != first.pid
+            assert json.loads((tmp_path / "vm/qemu.pid").read_text())["pid"] == second.pid
+            first_folder = first._launched.scratch.folder
+            assert not first_folder.exists()
+
+
+def test_a_process_that_got_the_same_pid_later_is_not_ended(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as other:
+        write_pid_file(tmp_path, other.pid, tmp_path / "colo-vm-x")
+        record = json.loads((tmp_path / "qemu.pid").read_text())
+        (tmp_path / "qemu.pid").write_text(json.dumps({**record, "start_time": record["start_time"] - 1}))
+        assert end_leftover(tmp_path) is None
+        assert other.poll() is None
+        write_pid_file(tmp_path, other.pid, tmp_path / "colo-vm-x")
+        assert end_leftover(tmp_path) == other.pid
+        assert other.wait(5) == -signal.SIGKILL
+    assert end_leftover(tmp_path) is None
+
+
+def test_a_damaged_pid_file_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "qemu.pid").write_text("{}")
+    with pytest.raises(QemuError, match="damaged") as caught:
+        end_leftover(tmp_path)
+    assert "by hand" in caught.value.hint

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from colo.errors import StateFolderError
+from colo.hypervisor.scratch import MIB, make_scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Path]:
+    """A tmpfs of 8 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_memory_is_private_and_allocated(tmp_path: Path) -> None:
+    scratch = make_scratch(tmp_path, 4 * MIB)
+    try:
+        status = os.fstat(scratch.ram_fd)
+        assert status.st_size == 4 * MIB
+        assert status.st_blocks * 512 == 4 * MIB
+        assert status.st_mode & 0o777 == 0o600
+        assert scratch.folder.stat().st_mode & 0o777 == 0o700
+        scratch.forget_ram()
+        assert list(scratch.folder.iterdir()) == []
+    finally:
+        scratch.close()
+    assert not scratch.folder.exists()
+
+
+def test_a_run_folder_on_tmpfs_is_preferred(mount: Path) -> None:
+    scratch = make_scratch(mount, 4 * MIB)
+    assert scratch.folder.parent == mount
+    scratch.close()
+    scratch = make_scratch(mount, 16 * MIB)
+    assert scratch.folder.parent == SHARED_MEMORY
+    scratch.close()
+
+
+def test_no_room_anywhere_is_an_error_with_numbers_and_leaves_nothing(mount: Path) -> None:
+    (mount / "other").write_bytes(bytes(3 * MIB))
+    with pytest.raises(StateFolderError, match=r"16 MiB of guest memory.*only 5 MiB are free") as caught:
+        make_scratch(mount, 16 * MIB, fallback=mount)
+    assert "remount" in caught.value.hint
+    assert [entry.name for entry in mount.iterdir()] == ["other"]
+
+
+def test_a_disk_is_no_place_for_guest_memory() -> None:
+    with pytest.raises(StateFolderError, match="not a tmpfs"):
+        make_scratch(Path("/proc"), MIB, fallback=Path("/proc"))
+
+
+def test_huge_pages_are_refused(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    folder = tmp_path / "huge"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "huge=always", "none", folder], check=False).returncode:
+        pytest.skip("this kernel has no huge pages in tmpfs")
+    try:
+        with pytest.raises(StateFolderError, match="huge=always"):
+            make_scratch(folder, MIB, fallback=folder)
+    finally:
+        subprocess.run(["umount", folder], check=True)
