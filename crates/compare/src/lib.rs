@@ -1,1 +1,27 @@
-//! See docs/architecture.md.
+//! The release rule for frames: *no byte leaves that the survivor could not explain.*
+//!
+//! Frames of the primary's machine (PVM) are held until the secondary's machine (SVM) has produced the same in the
+//! same epoch, or until the secondary holds a checkpoint that came after them. Sans-I/O: frames and `now` in
+//! (nanoseconds of CLOCK_BOOTTIME), frames and events out. See docs/architecture.md, `compare`.
+
+mod acks;
+mod epochs;
+mod event;
+mod flow;
+mod handshake;
+mod hold;
+mod message;
+mod outlet;
+mod pair;
+mod queue;
+mod ring;
+mod stats;
+mod stream;
+mod table;
+mod tcp;
+
+mod compare;
+
+pub use compare::{Compare, Limits};
+pub use event::{Difference, Event};
+pub use stats::Stats;

@@ -1,0 +1,233 @@
+//! The comparison as its users see it: it finds the flow of a frame and keeps the epochs.
+
+use std::collections::VecDeque;
+
+use colo_packet::{Direction, Item, classify};
+
+use crate::event::Event;
+use crate::flow::Flows;
+use crate::hold::Held;
+use crate::outlet::{Outlet, Why};
+use crate::queue::{Kind, Segment};
+use crate::stats::Stats;
+use crate::table::Key;
+
+/// Flows looked at per `on_time` for being over.
+const SWEEP: usize = 32;
+
+/// What may be kept, and how long a frame may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Nanoseconds a frame may wait for the SVM.
+    pub hold_ns: u64,
+    /// Bytes of held frames at which [`Compare::full`] says so.
+    pub held_bytes: usize,
+    /// Flows known. Frames of further ones wait for a commit.
+    pub flows: usize,
+    /// Bytes per flow and side that the other side has not produced yet. Beyond, the flow waits for a commit.
+    pub pending_bytes: usize,
+}
+
+/// Holds, compares and releases the frames of one VM, all its network cards.
+#[derive(Debug)]
+pub struct Compare {
+    flows: Flows,
+    outlet: Outlet,
+    /// Frames of flows for which there was no room.
+    unknown: VecDeque<(u8, Held)>,
+    alone: bool,
+}
+
+impl Compare {
+    /// In epoch 1, with a secondary.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            flows: Flows::new(limits.flows),
+            outlet: Outlet::new(limits),
+            unknown: VecDeque::new(),
+            alone: false,
+        }
+    }
+
+    /// A frame of the PVM, in the current epoch.
+    pub fn primary(&mut self, nic: u8, frame: Vec<u8>, now: u64) {
+        self.outlet.stats.primary_frames += 1;
+        if self.alone {
+            return self.outlet.send(nic, frame, Why::Passed);
+        }
+        match classify(&frame, Direction::Outgoing) {
+            Item::Chore => self.outlet.send(nic, frame, Why::Passed),
+            Item::Tcp(tcp) => {
+                let key = Key { nic, flow: tcp.flow };
+                let Some(connection) = self.flows.connection(key, self.new_flow(), now) else {
+                    return self.hold_unknown(nic, frame);
+                };
+                connection.primary(key, &tcp, &mut self.outlet);
+                let (kind, at, ack) = (Kind::of(&tcp), tcp.at, tcp.ack_flag().then_some(tcp.ack));
+                let segment = Segment {
+                    held: self.outlet.hold(frame),
+                    kind,
+                    at,
+                    ack,
+                    stale: false,
+                };
+                connection.hold(key, segment, now, &mut self.outlet);
+            }
+            Item::Message { flow, body } => {
+                let key = Key { nic, flow };
+                let Some(lane) = self.flows.lane(key, self.new_flow(), now) else {
+                    return self.hold_unknown(nic, frame);
+                };
+                let hash = lane.hash(&body);
+                lane.primary(key, frame, hash, now, &mut self.outlet);
+            }
+        }
+    }
+
+    /// A frame of the SVM, produced in `epoch`, its sequence numbers translated already.
+    pub fn secondary(&mut self, nic: u8, epoch: u64, frame: &[u8], now: u64) {
+        self.outlet.stats.secondary_frames += 1;
+        if self.alone {
+            return;
+        }
+        if epoch > self.outlet.epochs.current {
+            self.outlet.stats.early_secondary += 1;
+            return;
+        }
+        if self.outlet.epochs.is_committed(epoch) {
+            self.outlet.stats.late_secondary += 1;
+            return;
+        }
+        // To a flow that the PVM did not have in an epoch that is over the SVM can add nothing.
+        let begin = self.new_flow().filter(|current| *current == epoch);
+        match classify(frame, Direction::Outgoing) {
+            Item::Chore => {}
+            Item::Tcp(tcp) => {
+                let key = Key { nic, flow: tcp.flow };
+                if let Some(connection) = self.flows.connection(key, begin, now) {
+                    connection.secondary(key, epoch, frame, &tcp, &mut self.outlet);
+                }
+            }
+            Item::Message { flow, body } => {
+                let key = Key { nic, flow };
+                if let Some(lane) = self.flows.lane(key, begin, now) {
+                    lane.secondary(key, epoch, frame, &body, now, &mut self.outlet);
+                }
+            }
+        }
+    }
+
+    /// The epoch in which a new flow begins. None does while frames of unknown ones wait: one of them could be an
+    /// earlier frame of the same.
+    fn new_flow(&self) -> Option<u64> {
+        self.unknown.is_empty().then_some(self.outlet.epochs.current)
+    }
+
+    /// Without room for its flow a frame waits for a commit, and so do all later ones of new flows.
+    fn hold_unknown(&mut self, nic: u8, frame: Vec<u8>) {
+        let held = self.outlet.hold(frame);
+        self.unknown.push_back((nic, held));
+        self.outlet.tell_queue_limit();
+    }
+
+    /// The PVM's frames from here on belong to epoch `checkpoint` + 1. Ends [`Compare::alone`].
+    pub fn cut(&mut self, checkpoint: u64, _now: u64) {
+        self.alone = false;
+        self.outlet.epochs.cut(checkpoint);
+    }
+
+    /// The secondary holds `checkpoint`: what was sent before its cut may go, in the order it came.
+    pub fn commit(&mut self, checkpoint: u64, _now: u64) {
+        self.outlet.epochs.commit(checkpoint);
+        let committed = self.outlet.epochs.committed;
+        self.release_all(|held| held.epoch <= committed, Why::Committed);
+        for (key, flow) in self.flows.iter_mut() {
+            flow.committed(key, &mut self.outlet);
+        }
+    }
+
+    /// The SVM runs epoch `checkpoint` + 1 since `now`: hold limits count from here at the earliest.
+    pub fn loaded(&mut self, checkpoint: u64, now: u64) {
+        self.outlet.epochs.loaded(checkpoint, now);
+    }
+
+    /// There is no secondary any more: everything may go, later frames pass at once.
+    pub fn alone(&mut self, _now: u64) {
+        self.alone = true;
+        self.release_all(|_| true, Why::Passed);
+        self.flows.clear();
+        self.outlet.suspects.clear();
+    }
+
+    fn release_all(&mut self, take: impl Fn(&Held) -> bool, why: Why) {
+        let mut ready = Vec::new();
+        for (key, flow) in self.flows.iter_mut() {
+            flow.drain(&take, &mut ready, key.nic);
+        }
+        while self.unknown.front().is_some_and(|(_, held)| take(held)) {
+            ready.extend(self.unknown.pop_front());
+        }
+        ready.sort_unstable_by_key(|(_, held)| held.serial);
+        for (nic, held) in ready {
+            self.outlet.release(nic, held, why);
+        }
+    }
+
+    /// Looks at the clock: hold limits, messages that differ, flows that are over.
+    pub fn on_time(&mut self, now: u64) {
+        self.outlet.check_hold_limit(now);
+        while self
+            .outlet
+            .suspects
+            .front()
+            .is_some_and(|suspect| suspect.look_at <= now)
+        {
+            let Some(suspect) = self.outlet.suspects.pop_front() else {
+                break;
+            };
+            if let Some(lane) = self.flows.lane(suspect.key, None, now) {
+                lane.look_again(suspect.key, suspect.epoch, now, &mut self.outlet);
+            }
+        }
+        self.flows.sweep(now, SWEEP);
+    }
+
+    /// When [`Compare::on_time`] is next needed.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        let suspect = self.outlet.suspects.front().filter(|_| !self.outlet.has_told());
+        [
+            self.outlet.hold_deadline(),
+            suspect.map(|suspect| suspect.look_at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// A frame for the uplink of a network card.
+    pub fn pop_release(&mut self) -> Option<(u8, Vec<u8>)> {
+        self.outlet.released.pop_front()
+    }
+
+    /// Something to act on. To be asked after every call, before released frames are sent.
+    pub fn pop_event(&mut self) -> Option<Event> {
+        self.outlet.events.pop_front()
+    }
+
+    /// As much is held as may be: take no more frames from the VM.
+    #[must_use]
+    pub fn full(&self) -> bool {
+        self.outlet.full()
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            flows: self.flows.len() as u64,
+            ..self.outlet.stats
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A flow is a TCP connection or a lane of messages.
+
+use std::hash::{BuildHasher, RandomState};
+
+use crate::hold::Held;
+use crate::message::Lane;
+use crate::outlet::Outlet;
+use crate::table::{Key, Mortal, Table};
+use crate::tcp::Connection;
+
+/// State of one flow. A key says which of the two it is: the protocol is part of it.
+#[derive(Debug)]
+pub(crate) enum Flow {
+    Tcp(Box<Connection>),
+    Messages(Lane),
+}
+
+impl Mortal for Flow {
+    fn lifetime(&self) -> Option<u64> {
+        match self {
+            Self::Tcp(connection) => connection.lifetime(),
+            Self::Messages(lane) => lane.lifetime(),
+        }
+    }
+}
+
+impl Flow {
+    /// Takes out what `take` says, from the front.
+    pub(crate) fn drain(&mut self, take: impl Fn(&Held) -> bool, into: &mut Vec<(u8, Held)>, nic: u8) {
+        match self {
+            Self::Tcp(connection) => connection.drain(take, into, nic),
+            Self::Messages(lane) => lane.drain(take, into, nic),
+        }
+    }
+
+    /// A checkpoint was committed.
+    pub(crate) fn committed(&mut self, key: Key, outlet: &mut Outlet) {
+        match self {
+            Self::Tcp(connection) => connection.committed(key, outlet),
+            Self::Messages(lane) => lane.flush(key, outlet),
+        }
+    }
+}
+
+/// All flows of a VM.
+#[derive(Debug)]
+pub(crate) struct Flows {
+    table: Table<Flow>,
+    /// Of the hashes of messages, unknown to clients.
+    seed: u64,
+}
+
+impl Flows {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            table: Table::new(limit),
+            seed: RandomState::new().hash_one(0),
+        }
+    }
+
+    /// The connection; a new one begins in epoch `begin`. `None`: it is unknown and may not begin, or no room.
+    pub(crate) fn connection(&mut self, key: Key, begin: Option<u64>, now: u64) -> Option<&mut Connection> {
+        match self.find(
+            key,
+            now,
+            begin.map(|epoch| move || Flow::Tcp(Box::new(Connection::new(epoch)))),
+        )? {
+            Flow::Tcp(connection) => Some(connection),
+            Flow::Messages(_) => None,
+        }
+    }
+
+    /// The same for messages.
+    pub(crate) fn lane(&mut self, key: Key, begin: Option<u64>, now: u64) -> Option<&mut Lane> {
+        let seed = self.seed;
+        match self.find(
+            key,
+            now,
+            begin.map(|epoch| move || Flow::Messages(Lane::new(epoch, seed))),
+        )? {
+            Flow::Messages(lane) => Some(lane),
+            Flow::Tcp(_) => None,
+        }
+    }
+
+    fn find(&mut self, key: Key, now: u64, make: Option<impl FnOnce() -> Flow>) -> Option<&mut Flow> {
+        match make {
+            Some(make) => self.table.get_or_add(&key, now, make),
+            None => self.table.get(&key, now),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) fn sweep(&mut self, now: u64, count: usize) {
+        self.table.sweep(now, count);
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut Flow)> {
+        self.table.iter_mut()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.table.clear();
+    }
+}

@@ -1,0 +1,194 @@
+//! What comes out of the comparison: released frames and events, and the accounts of what is held.
+
+use std::collections::VecDeque;
+
+use crate::Limits;
+use crate::epochs::Epochs;
+use crate::event::{Event, Mismatch};
+use crate::hold::{Held, HoldClock};
+use crate::pair::Trouble;
+use crate::stats::Stats;
+use crate::table::Key;
+
+/// Messages that neither side has matched wait so long for reordering before they count as different.
+pub(crate) const REORDER_NS: u64 = 2_000_000;
+
+/// Waits kept before the PVM must be stopped.
+const WAITS: usize = 1 << 20;
+
+/// Why a frame may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    Agreed,
+    Committed,
+    Passed,
+}
+
+/// A flow in which both sides have unmatched messages, and when to look again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Suspect {
+    pub key: Key,
+    pub epoch: u64,
+    pub look_at: u64,
+}
+
+/// Everything that all flows share.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    pub limits: Limits,
+    pub epochs: Epochs,
+    pub stats: Stats,
+    pub holds: HoldClock,
+    pub released: VecDeque<(u8, Vec<u8>)>,
+    pub events: VecDeque<Event>,
+    pub suspects: VecDeque<Suspect>,
+    serial: u64,
+    /// The epoch of the last divergence or hold limit told, and of the last queue limit.
+    told: u64,
+    told_queue: u64,
+}
+
+impl Outlet {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            epochs: Epochs::new(),
+            stats: Stats::default(),
+            holds: HoldClock::default(),
+            released: VecDeque::new(),
+            events: VecDeque::new(),
+            suspects: VecDeque::new(),
+            serial: 0,
+            told: 0,
+            told_queue: 0,
+        }
+    }
+
+    /// Takes charge of a frame of the current epoch.
+    pub(crate) fn hold(&mut self, frame: Vec<u8>) -> Held {
+        self.serial += 1;
+        self.stats.held_frames += 1;
+        self.stats.held_bytes += frame.len() as u64;
+        if self.full() {
+            self.tell_queue_limit();
+        }
+        Held {
+            frame,
+            serial: self.serial,
+            epoch: self.epochs.current,
+            ticket: None,
+        }
+    }
+
+    /// The hold limit counts for this frame.
+    pub(crate) fn time(&mut self, key: Key, held: &mut Held, now: u64) {
+        held.ticket = Some(self.holds.start(key, held.epoch, now));
+    }
+
+    pub(crate) fn release(&mut self, nic: u8, held: Held, why: Why) {
+        let frame = self.let_go(held);
+        self.send(nic, frame, why);
+    }
+
+    /// Ends the wait of a frame.
+    pub(crate) fn let_go(&mut self, held: Held) -> Vec<u8> {
+        self.stats.held_frames -= 1;
+        self.stats.held_bytes -= held.frame.len() as u64;
+        if let Some(ticket) = held.ticket {
+            self.holds.stop(ticket);
+        }
+        held.frame
+    }
+
+    pub(crate) fn send(&mut self, nic: u8, frame: Vec<u8>, why: Why) {
+        match why {
+            Why::Agreed => self.stats.released_agreed += 1,
+            Why::Committed => self.stats.released_commit += 1,
+            Why::Passed => self.stats.released_passed += 1,
+        }
+        self.released.push_back((nic, frame));
+    }
+
+    /// No more frames should be taken from the PVM.
+    pub(crate) fn full(&self) -> bool {
+        self.stats.held_bytes >= self.limits.held_bytes as u64 || self.holds.len() >= WAITS
+    }
+
+    /// A flow has got stuck in `epoch`; of an earlier epoch than the PVM's the checkpoint is under way already.
+    pub(crate) fn trouble(&mut self, key: Key, epoch: u64, trouble: Trouble) {
+        match trouble {
+            Trouble::Differs(mismatch) => self.diverged(key, epoch, mismatch),
+            Trouble::Full if epoch == self.epochs.current => self.tell_queue_limit(),
+            Trouble::Full => {}
+        }
+    }
+
+    pub(crate) fn diverged(&mut self, key: Key, epoch: u64, mismatch: Mismatch) {
+        self.stats.divergences += 1;
+        if epoch == self.epochs.current && !self.has_told() {
+            self.told = epoch;
+            let Mismatch { kind, detail } = mismatch;
+            self.events.push_back(Event::Divergence {
+                nic: key.nic,
+                flow: key.flow,
+                kind,
+                detail,
+            });
+        }
+    }
+
+    pub(crate) fn suspect(&mut self, key: Key, epoch: u64, now: u64) {
+        self.suspects.push_back(Suspect {
+            key,
+            epoch,
+            look_at: now.saturating_add(REORDER_NS),
+        });
+    }
+
+    pub(crate) fn tell_queue_limit(&mut self) {
+        if self.told_queue < self.epochs.current {
+            self.told_queue = self.epochs.current;
+            self.stats.queue_limits += 1;
+            let bytes = usize::try_from(self.stats.held_bytes).unwrap_or(usize::MAX);
+            self.events.push_back(Event::QueueLimit { bytes });
+        }
+    }
+
+    /// A divergence or hold limit of this epoch was told.
+    pub(crate) const fn has_told(&self) -> bool {
+        self.told >= self.epochs.current
+    }
+
+    /// When the oldest wait reaches its limit: only while the SVM could answer and nobody was told.
+    pub(crate) fn hold_deadline(&self) -> Option<u64> {
+        let Epochs {
+            current,
+            running,
+            running_since,
+            ..
+        } = self.epochs;
+        let wait = self
+            .holds
+            .oldest()
+            .filter(|wait| wait.epoch == current && running == current)?;
+        let since = wait.since.max(running_since);
+        (!self.has_told()).then(|| since.saturating_add(self.limits.hold_ns))
+    }
+
+    pub(crate) fn check_hold_limit(&mut self, now: u64) {
+        if self.hold_deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        let Some(wait) = self.holds.oldest().copied() else {
+            return;
+        };
+        self.told = self.epochs.current;
+        self.stats.hold_limits += 1;
+        let waited_ns = now.saturating_sub(wait.since.max(self.epochs.running_since));
+        self.events.push_back(Event::HoldLimit {
+            nic: wait.key.nic,
+            flow: wait.key.flow,
+            waited_ns,
+        });
+    }
+}
