@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from colo.lab.pair import HOSTS, Guest, Options, Pair
+
+if TYPE_CHECKING:
+    from colo.api.service import AgentEvent
 
 LOADS: dict[str, tuple[str, ...] | None] = {
     "idle": None,
@@ -45,9 +48,13 @@ async def collect(pair: Pair, host: str, seconds: float) -> list[dict[str, Any]]
     async with pair.agent(host) as agent:
         with anyio.move_on_after(seconds):
             async for event in agent.events():
-                if event.kind == "checkpoint":
-                    found.append(dict(event.details))
+                _note(event, found)
     return found
+
+
+def _note(event: AgentEvent, found: list[dict[str, Any]]) -> None:
+    if event.kind == "checkpoint":
+        found.append(dict(event.details))
 
 
 def _summary(checkpoints: list[dict[str, Any]]) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from colo.api.endpoint import claim_run_dir
 from colo.api.server import serve
 from colo.hypervisor.probe import choose_accel, probe
 from colo.lock.client import LeaseClient
-from colo.model.role import PrimaryJoined, Role, Shutdown
+from colo.model.role.events import PrimaryJoined, Shutdown
+from colo.model.role.machine import Role
 from colo.model.role.states import State
 from colo.model.timing import Timing
 
@@ -159,5 +160,5 @@ def _assemble(config: Config, platform: Platform, relay: Relay, tasks: TaskGroup
         now=_core.boottime_ns,
     )
     loop.duties = duties
-    loop.relay_events = RelayEvents(link, duties, journal, loop.step_role)
+    loop.relay_events = RelayEvents(link, duties, journal, role, loop.step_role)
     return _Agent(loop, link, protection, Service(loop, protection, platform, anyio.Event()))

@@ -4,7 +4,7 @@ relay.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 import anyio.to_thread
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from colo.config import Config
     from colo.hypervisor import QemuEvent
 
+TrackerKind = Literal["pagemap-scan", "soft-dirty", "compare"]
 _MIB = 1 << 20
 
 
@@ -33,7 +34,7 @@ class LocalVm:
     hypervisor: Hypervisor
     ram: GuestRam
     pages: int
-    tracker_kind: str
+    tracker_kind: TrackerKind
     tracker_why: str
     running: bool = False
     """The guest has been let run, as primary."""
@@ -91,7 +92,7 @@ class LocalVm:
         await self.hypervisor.kill(why)
 
 
-def _choose_tracker(hypervisor: Hypervisor) -> tuple[str, str]:
+def _choose_tracker(hypervisor: Hypervisor) -> tuple[TrackerKind, str]:
     """The best tracker that works here, and why it is that one."""
     for kind, usable, why in _core.probe_trackers():
         if kind == "pagemap-scan" and hypervisor.uffd is None:

@@ -192,7 +192,7 @@ class PrimaryPairing:
     def _gather(self) -> tuple[int, int]:
         assert self._staging is not None
         self.vm.check_holes()
-        written = self.vm.tracker().collect()
+        written = self.vm.tracker().collect(stopped=True)
         if self._backlog is not None:
             written = written.union(self._backlog)
             self._backlog = None

@@ -10,7 +10,7 @@ from attrs import define, evolve, field
 from colo.agent.inbox import Changes
 from colo.api.service import Progress
 from colo.errors import ColoError, LeaseError, PeerUnreachableError, QemuError, RefusedError
-from colo.model.role import Boot
+from colo.model.role.events import Boot
 from colo.model.role.states import State
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from colo.agent.duties import Duties
     from colo.agent.journal import Journal
     from colo.agent.link import Link
+    from colo.model.role.machine import Role
 
 _PRINTABLE_DETAIL = 200
 
@@ -29,6 +30,7 @@ class RelayEvents:
     link: Link
     duties: Duties
     journal: Journal
+    machine: Role
     step_role: Callable[[role.Event], None]
 
     def take(self, event: tuple[Any, ...]) -> None:
@@ -72,13 +74,19 @@ class RelayEvents:
             case _ if not self.link.agreed:
                 raise PeerError(f"{type(message).__name__} before the Hellos agreed")
             case messages.Ready():
-                self.step_role(role.SecondaryJoined(self.link.config.agent.peer_node))
+                self._peer_ready()
             case messages.Received(n):
                 self.duties.to_primary(checkpoint.ReceivedByPeer(n))
             case messages.Loaded(n):
                 self.duties.to_primary(checkpoint.LoadedByPeer(n))
             case messages.Resign():
                 self.step_role(role.PeerResigns())
+
+    def _peer_ready(self) -> None:
+        if self.machine.may_protect:
+            self.step_role(role.SecondaryJoined(self.link.config.agent.peer_node))
+        else:
+            self.link.drop(f"no secondary is wanted now: {self.machine.why}")
 
     def _peer_lost(self, why: str) -> None:
         self.link.drop(why)

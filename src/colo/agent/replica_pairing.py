@@ -89,7 +89,6 @@ class ReplicaPairing:
             case actions.LosePrimary(why):
                 self.tell_role(role.PeerLost(why))
             case actions.LoseReplica(why):
-                self.send(messages.ReplicaLost(why))
                 self.tell_role(role.ReplicaFailed(why))
             case _:
                 assert_never(action)
@@ -101,7 +100,7 @@ class ReplicaPairing:
 
     async def _apply(self, n: int) -> events.Applied:
         def apply() -> None:
-            written = self.vm.tracker().collect()
+            written = self.vm.tracker().collect(stopped=True)
             self._replica.apply(n, written if self._whole else _core.PageSet.all(self.vm.pages))
             self._whole = True
 
@@ -113,7 +112,7 @@ class ReplicaPairing:
         return events.DevicesLoaded()
 
     async def _mend(self) -> events.Mended:
-        await anyio.to_thread.run_sync(lambda: self._replica.mend(self.vm.tracker().collect()))
+        await anyio.to_thread.run_sync(lambda: self._replica.mend(self.vm.tracker().collect(stopped=True)))
         return events.Mended()
 
     async def _resume(self) -> events.SvmResumed:

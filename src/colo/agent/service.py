@@ -12,7 +12,7 @@ from colo.api.service import AgentEvent, CheckpointReport, Checkpoints, Progress
 from colo.errors import ColoError, PeerUnreachableError, RefusedError
 from colo.model.checkpoint import events as checkpoint
 from colo.model.errors import NotNowError
-from colo.model.role import Failover
+from colo.model.role.events import Failover
 from colo.model.role.states import State
 
 if TYPE_CHECKING:

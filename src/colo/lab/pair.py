@@ -75,7 +75,7 @@ class Host:
 def topology() -> dict[str, tuple[Port, ...]]:
     """The hosts of the laboratory and their cables."""
     management = {name: IPv4Interface(f"{address}/24") for name, address in MANAGEMENT.items()}
-    hosts = {
+    hosts: dict[str, tuple[Port, ...]] = {
         name: (Port("lan", "lan0", bridge=BRIDGE), Port("mgmt", "mgmt0", address=management[name]))
         for name in HOSTS
     }

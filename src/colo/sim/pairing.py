@@ -148,7 +148,7 @@ class PrimarySide(_Side):
 
     def _save(self) -> on.StateSaved:
         self._device = self._vm.device
-        return on.StateSaved(1)
+        return on.StateSaved()
 
     def _collect(self) -> on.PagesCollected:
         self._ram = tuple(self._vm.ram)

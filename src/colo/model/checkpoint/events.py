@@ -45,9 +45,7 @@ class VmStopped:
 
 @frozen
 class StateSaved:
-    """Report of SaveState: device state, `size` bytes."""
-
-    size: int
+    """Report of SaveState: the device state is saved."""
 
 
 @frozen

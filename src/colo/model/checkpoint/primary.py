@@ -175,13 +175,15 @@ class Primary:
     """One pairing's checkpoints. Made when the pre-copy is done; the first Trigger makes the first
     checkpoint.
 
-    `checkpoint` is the number in flight, or the next one. `why` says the last decision in words.
+    `checkpoint` is the number in flight, or the next one. `why` says the last decision in words, `reason`
+    why the last checkpoint was begun.
     """
 
     def __init__(self, *, resume: Resume, period_ns: int, timeout_ns: int, epoch: int = 1) -> None:
         self.state = State.RUNNING
         self.checkpoint = epoch
         self.why = "no checkpoint yet"
+        self.reason = Reason.FIRST
         self._table = TABLES[resume]
         self._period = period_ns
         self._timeout = timeout_ns
@@ -232,6 +234,7 @@ class Primary:
 
     def _start(self, trigger: Trigger, now: int) -> tuple[PrimaryAction, ...]:
         self.state = State.STOPPING
+        self.reason = trigger.reason
         self.why = f"checkpoint {self.checkpoint}: {trigger.reason.value}"
         if trigger.detail:
             self.why += f" ({trigger.detail})"
