@@ -53,12 +53,15 @@ async def test_the_life_of_a_lease(state_dir: Path, certificates: Certificates) 
 
         with pytest.raises(LeaseRefusedError) as e:
             await beta.acquire(60_000)
-        assert e.value.refusal is Refusal.HELD
+        assert e.value.refusal is Refusal.NOT_ELIGIBLE
         assert e.value.record
         assert e.value.record.holder == "alpha"
 
         named = await alpha.set_standby(1, 1, "beta")
         assert named.record.standby == "beta"
+        with pytest.raises(LeaseRefusedError) as e:
+            await beta.acquire(60_000)
+        assert e.value.refusal is Refusal.HELD
         assert (await alpha.renew(1)).token == 1
         assert (await alpha.release(1)).record.remaining_ms == 0
         assert (await beta.acquire(60_000)).token == 2
