@@ -5,6 +5,8 @@ use crate::field;
 pub(crate) const ARP: u16 = 0x0806;
 pub(crate) const IPV4: u16 = 0x0800;
 pub(crate) const IPV6: u16 = 0x86dd;
+/// Without tags.
+const HEADER: usize = 14;
 const TAGS: [u16; 2] = [0x8100, 0x88a8];
 const VLAN_ID: u16 = 0x0fff;
 
@@ -21,12 +23,13 @@ pub(crate) struct Ethernet {
 
 impl Ethernet {
     pub(crate) fn parse(frame: &[u8]) -> Option<Self> {
+        let fixed: &[u8; HEADER] = frame.first_chunk()?;
         let mut ethernet = Self {
-            destination: field::mac(frame, 0)?,
-            source: field::mac(frame, 6)?,
+            destination: field::mac(fixed, 0)?,
+            source: field::mac(fixed, 6)?,
             vlans: [0; 2],
-            kind: field::u16(frame, 12)?,
-            header: 14,
+            kind: field::u16(fixed, 12)?,
+            header: HEADER,
         };
         for _ in 0..2 {
             if !TAGS.contains(&ethernet.kind) {

@@ -56,15 +56,16 @@ impl<'a> Tcp<'a> {
     /// Reads a segment that stands at `offset` of its frame; `flow` is complete but for ports. `None`: cut short or
     /// a lying data offset.
     pub(crate) fn parse(bytes: &'a [u8], offset: usize, flow: FlowKey, direction: Direction) -> Option<Self> {
-        let header = usize::from(bytes.get(12)? >> 4) * 4;
+        let fixed: &[u8; HEADER] = bytes.first_chunk()?;
+        let header = usize::from(fixed[12] >> 4) * 4;
         let options = bytes.get(HEADER..header)?;
-        let ports = direction.guest_first(field::u16(bytes, 0)?, field::u16(bytes, 2)?);
+        let ports = direction.guest_first(field::u16(fixed, 0)?, field::u16(fixed, 2)?);
         Some(Self {
             flow: flow.with_ports(ports),
-            seq: field::u32(bytes, SEQ)?,
-            ack: field::u32(bytes, ACK)?,
-            flags: *bytes.get(13)?,
-            window: field::u16(bytes, 14)?,
+            seq: field::u32(fixed, SEQ)?,
+            ack: field::u32(fixed, ACK)?,
+            flags: fixed[13],
+            window: field::u16(fixed, 14)?,
             options,
             payload: bytes.get(header..)?,
             at: TcpAt {

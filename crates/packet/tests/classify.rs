@@ -158,11 +158,16 @@ fn extension_headers_are_walked_over() {
 }
 
 #[test]
-fn a_chain_of_extension_headers_without_end_is_not_followed() {
-    let chain: Vec<u8> = std::iter::repeat_n([0, 0, 1, 4, 0, 0, 0, 0], 100)
-        .flatten()
-        .collect();
-    assert!(is_whole(&build::ip(v6(), 0, &chain)));
+fn a_long_chain_of_extension_headers_is_not_followed() {
+    let segment = build::tcp(v6(), &Segment::default());
+    let frame = |headers: usize| {
+        let mut chain = [0, 0, 1, 4, 0, 0, 0, 0].repeat(headers);
+        chain[8 * (headers - 1)] = 6;
+        chain.extend_from_slice(&segment[54..]);
+        build::ip(v6(), 0, &chain)
+    };
+    assert_eq!(tcp(&frame(8)).flow, tcp(&segment).flow);
+    assert!(is_whole(&frame(9)));
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn options_with_lying_lengths_hold_no_sack_blocks() {
     assert_eq!(blocks(&with_options(&[5, 0, 0, 1, 0, 0, 0, 2])), []);
     assert_eq!(blocks(&with_options(&[5, 1, 0, 1, 0, 0, 0, 2])), []);
     assert_eq!(
-        blocks(&with_options(&[5, 6, 0, 1, 0, 0, 0, 2])),
+        blocks(&with_options(&[5, 6, 0, 1, 0, 0, 1, 1, 1, 1, 1, 1])),
         [],
         "half a block"
     );
