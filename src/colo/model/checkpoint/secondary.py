@@ -177,8 +177,8 @@ class Secondary:
                 self._alone = True
                 self.why = f"{self._sentence(event)}; finishing checkpoint {self._checkpoint}"
             case Rule.LOSE, _:
-                self.state = State.LOST
                 self.why = self._sentence(event)
+                self.state = State.LOST
                 return (LoseReplica(self.why),)
         return ()
 

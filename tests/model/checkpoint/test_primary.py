@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from colo.model.checkpoint.actions import (
+    CollectPages,
+    Commit,
+    DeclareSecondaryLost,
+    DeclareVmLost,
+    MarkCut,
+    NoteLoaded,
+    PauseIngressAndStop,
+    PrimaryAction,
+    ResumeVm,
+    SaveState,
+    SendState,
+)
+from colo.model.checkpoint.events import (
+    Deadline,
+    LoadedByPeer,
+    PagesCollected,
+    PeerLost,
+    PrimaryEvent,
+    Reason,
+    ReceivedByPeer,
+    StateSaved,
+    StepFailed,
+    Trigger,
+    VmResumed,
+    VmStopped,
+)
+from colo.model.checkpoint.primary import TABLES, Primary, Resume, Rule, State, To
+from colo.model.errors import LocalError, PeerError
+from colo.model.table import Fault
+
+if TYPE_CHECKING:
+    from enum import Enum
+
+MODES: tuple[Resume, ...] = ("early", "together")
+EVENTS = get_args(PrimaryEvent)
+EARLY = (VmStopped(), StateSaved(), PagesCollected(1, 1), VmResumed(), ReceivedByPeer(1), LoadedByPeer(1))
+TOGETHER = (VmStopped(), StateSaved(), PagesCollected(1, 1), ReceivedByPeer(1), LoadedByPeer(1), VmResumed())
+WAYS: dict[Resume, tuple[PrimaryEvent, ...]] = {"early": EARLY, "together": TOGETHER}
+PERIOD, TIMEOUT = 500, 5000
+
+
+def machine(mode: Resume = "early", *events: PrimaryEvent) -> Primary:
+    primary = Primary(resume=mode, period_ns=PERIOD, timeout_ns=TIMEOUT)
+    for event in events:
+        primary.step(event, 0)
+    return primary
+
+
+def in_flight(mode: Resume, steps: int) -> Primary:
+    """A first checkpoint after so many of its events."""
+    return machine(mode, Trigger(Reason.FIRST), *WAYS[mode][:steps])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("state", State)
+def test_every_event_has_an_entry_in_every_state(mode: Resume, state: State) -> None:
+    row = TABLES[mode][state]
+    assert set(row) == set(EVENTS)
+    assert all(isinstance(entry, To | Rule | Fault) for entry in row.values())
+
+
+def test_early_the_vm_runs_before_its_state_is_sent() -> None:
+    primary = machine()
+    done = [primary.step(event, 0) for event in (Trigger(Reason.FIRST), *EARLY)]
+    assert done == [
+        (PauseIngressAndStop(1),),
+        (MarkCut(1), SaveState(1)),
+        (CollectPages(1),),
+        (ResumeVm(1),),
+        (SendState(1),),
+        (Commit(1),),
+        (NoteLoaded(1),),
+    ]
+    assert (primary.state, primary.checkpoint) == (State.RUNNING, 2)
+
+
+def test_together_the_vm_runs_when_the_secondarys_does() -> None:
+    primary = machine("together")
+    done = [primary.step(event, 0) for event in (Trigger(Reason.FIRST), *TOGETHER)]
+    assert done[3:] == [(SendState(1),), (Commit(1),), (NoteLoaded(1), ResumeVm(1)), ()]
+    assert (primary.state, primary.checkpoint) == (State.RUNNING, 2)
+
+
+@pytest.mark.parametrize(
+    ("reason", "after_steps", "again"),
+    [
+        (Reason.MISMATCH, 0, False),  # before the cut: this checkpoint answers it
+        (Reason.OPERATOR, 0, False),
+        (Reason.MISMATCH, 4, False),  # the secondary still runs the epoch that this checkpoint ends
+        (Reason.HOLD_LIMIT, 1, False),
+        (Reason.MISMATCH, 5, True),  # received: it may be about the next epoch
+        (Reason.OPERATOR, 1, True),
+        (Reason.QUEUE_LIMIT, 4, True),
+        (Reason.DIRTY_LIMIT, 4, True),
+        (Reason.PERIOD, 5, False),
+    ],
+)
+def test_a_trigger_in_flight_makes_one_more_checkpoint_unless_this_one_answers_it(
+    reason: Reason, after_steps: int, *, again: bool
+) -> None:
+    primary = in_flight("early", after_steps)
+    assert primary.step(Trigger(reason), 0) == ()
+    assert primary.step(Trigger(reason), 0) == ()
+    done: list[PrimaryAction] = []
+    for event in EARLY[after_steps:]:
+        done += primary.step(event, 0)
+    assert (PauseIngressAndStop(2) in done) is again
+    assert primary.state is (State.STOPPING if again else State.RUNNING)
+
+
+def test_the_period_counts_from_the_end_of_the_exchange() -> None:
+    primary = in_flight("early", 5)
+    primary.step(LoadedByPeer(1), 1000)
+    assert primary.next_timer() == 1000 + PERIOD
+    assert primary.handle_timer(1000 + PERIOD - 1) == ()
+    assert primary.handle_timer(1000 + PERIOD) == (PauseIngressAndStop(2),)
+    assert "period" in primary.why
+
+
+def test_without_a_period_there_is_no_timer_between_checkpoints() -> None:
+    primary = Primary(resume="early", period_ns=0, timeout_ns=TIMEOUT)
+    for event in (Trigger(Reason.FIRST), *EARLY):
+        primary.step(event, 0)
+    assert primary.next_timer() is None
+
+
+def steps_with_vm_stopped(mode: Resume) -> range:
+    return range(3) if mode == "early" else range(5)
+
+
+TROUBLE = (StepFailed("save", "disk full"), PeerLost("silent"))
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+@pytest.mark.parametrize("mode", MODES)
+def test_trouble_while_the_vm_is_stopped_resumes_it_and_then_gives_the_secondary_up(
+    mode: Resume, trouble: PrimaryEvent
+) -> None:
+    for steps in steps_with_vm_stopped(mode):
+        primary = in_flight(mode, steps)
+        assert primary.step(trouble, 0) == (ResumeVm(1),)
+        (lost,) = primary.step(VmResumed(), 1)
+        assert isinstance(lost, DeclareSecondaryLost)
+        assert primary.state is State.ENDED
+
+
+@pytest.mark.parametrize("steps", [4, 5])
+def test_trouble_while_the_vm_runs_gives_the_secondary_up_at_once(steps: int) -> None:
+    (lost,) = in_flight("early", steps).step(PeerLost("silent"), 0)
+    assert lost == DeclareSecondaryLost("silent")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_deadline_names_the_step_that_was_late(mode: Resume) -> None:
+    primary = in_flight(mode, 1)
+    assert primary.next_timer() == TIMEOUT
+    assert primary.handle_timer(TIMEOUT) == (ResumeVm(1),)
+    assert primary.why == "checkpoint 1 was still saving at its deadline"
+
+
+def test_a_vm_that_cannot_be_resumed_is_lost_and_the_secondary_is_kept() -> None:
+    for steps, events in ((3, ()), (1, (StepFailed("save", "no"),))):
+        primary = in_flight("early", steps)
+        for event in events:
+            primary.step(event, 0)
+        (lost,) = primary.step(StepFailed("resume", "QEMU hangs"), 0)
+        assert isinstance(lost, DeclareVmLost)
+
+
+def test_a_vm_that_hangs_in_resuming_is_lost_at_the_second_deadline() -> None:
+    primary = in_flight("early", 3)
+    assert primary.handle_timer(TIMEOUT) == ()
+    (lost,) = primary.handle_timer(2 * TIMEOUT)
+    assert isinstance(lost, DeclareVmLost)
+
+
+def test_an_answer_to_another_checkpoint_is_the_peers_error_and_changes_nothing() -> None:
+    primary = in_flight("early", 4)
+    with pytest.raises(PeerError):
+        primary.step(ReceivedByPeer(2), 0)
+    assert primary.step(ReceivedByPeer(1), 0) == (Commit(1),)
+
+
+def test_an_answer_out_of_turn_is_the_peers_error() -> None:
+    for steps in range(5):
+        with pytest.raises(PeerError):
+            in_flight("early", steps).step(LoadedByPeer(1), 0)
+
+
+def test_a_report_that_nobody_waits_for_is_our_own_bug() -> None:
+    with pytest.raises(LocalError):
+        machine().step(VmStopped(), 0)
+
+
+events = st.one_of(
+    st.builds(Trigger, st.sampled_from(Reason)),
+    st.just(VmStopped()),
+    st.just(StateSaved()),
+    st.just(PagesCollected(1, 1)),
+    st.just(VmResumed()),
+    st.builds(ReceivedByPeer, st.integers(1, 3)),
+    st.builds(LoadedByPeer, st.integers(1, 3)),
+    st.just(StepFailed("step", "why")),
+    st.just(PeerLost("why")),
+    st.just(Deadline()),
+)
+
+
+@given(st.sampled_from(MODES), st.lists(events, max_size=40))
+def test_whatever_happens_the_vm_is_not_left_stopped_and_nothing_is_committed_unreceived(
+    mode: Resume, happens: list[PrimaryEvent]
+) -> None:
+    primary = machine(mode)
+    stopped = False
+    for event in happens:
+        before: Enum = primary.state
+        try:
+            actions = primary.step(event, 0)
+        except (PeerError, LocalError):
+            assert primary.state is before
+            continue
+        for action in actions:
+            stopped = isinstance(action, PauseIngressAndStop) or (
+                stopped and not isinstance(action, ResumeVm)
+            )
+            if isinstance(action, Commit):
+                assert event == ReceivedByPeer(action.checkpoint)
+            if isinstance(action, DeclareSecondaryLost):
+                assert not stopped
+        if primary.state in (State.RUNNING, State.ENDED):
+            assert not stopped
+        else:
+            assert primary.next_timer() is not None
