@@ -84,6 +84,7 @@ def test_whatever_breaks_at_any_step_the_survivor_is_whole(mode: Resume, fault: 
         world = broken(mode, fault, at, before=before)
         record = world.witness.record()
         was_protected = record is not None and (record.standby is not None or record.token > 1)
+        world.period = 200 * MS
         world.run(700)
         answered = len(world.answers)
         mend(world)
@@ -98,7 +99,7 @@ def test_whatever_breaks_at_any_step_the_survivor_is_whole(mode: Resume, fault: 
 def test_the_plan_of_this_test_reaches_all_of_a_checkpoint() -> None:
     world = start("early")
     world.run(240)
-    told = "\n".join(world.trace)
+    told = world.story()
     for action in ("MarkCut(checkpoint=3)", "Commit(checkpoint=3)", "SayLoaded(checkpoint=3)"):
         assert action in told
     play(world, [Fault(0, "crash a")])

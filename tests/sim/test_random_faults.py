@@ -40,7 +40,7 @@ def test_no_plan_of_faults_makes_the_world_lie_or_hang(
     mend(world)
     world.run(4000)
     states = set(world.states().values())
-    assert states <= RESTING, (states, world.trace[-60:])
+    assert states <= RESTING, (states, world.story())
     answered = len(world.answers)
     world.run(300)
     if states != {"idle"}:  # two faults at once may take both copies; one copy must answer

@@ -134,4 +134,4 @@ def test_a_refused_request_of_the_operator_changes_nothing() -> None:
 
 def test_one_seed_gives_one_history() -> None:
     one, other = protected(7), protected(7)
-    assert (one.trace, one.answers) == (other.trace, other.answers)
+    assert (one.story(), one.answers) == (other.story(), other.answers)

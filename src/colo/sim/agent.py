@@ -62,7 +62,7 @@ class Agent:
             try:
                 self._carry_out(self.role.step(request, self.host.clock()))
             except NotNowError as error:
-                self.world.note(self.host, error)
+                self.world.note(self.host.name, error)
 
         self.soon(ask, type(request).__name__)
 
@@ -76,7 +76,7 @@ class Agent:
 
     def _carry_out(self, actions: tuple[Action, ...]) -> None:
         for action in actions:
-            self.world.note(self.host, action)
+            self.world.note(self.host.name, action)
             self._do(action)
         self._arm()
 

@@ -104,7 +104,7 @@ def play(world: World, plan: Iterable[Fault]) -> None:
     """Lets the plan happen."""
     for fault in plan:
         world.run(fault.after_ms)
-        world.trace.append(f"=== {fault.name}")
+        world.note("FAULT", fault.name)
         FAULTS[fault.name](world)
 
 

@@ -107,7 +107,7 @@ class PrimarySide(_Side):
 
     def _carry_out(self, actions: tuple[do.PrimaryAction, ...]) -> None:
         for action in actions:
-            self.agent.world.note(self.agent.host, action)
+            self.agent.world.note(self.agent.host.name, action)
             self._do(action)
         due, armed = self.machine.next_timer() if self.machine else None, self._armed
         self._armed = due
@@ -192,7 +192,7 @@ class SecondarySide(_Side):
     def _feed(self, event: on.PrimaryEvent | on.SecondaryEvent) -> None:
         if self._step >= 0:
             for action in self.machine.step(event, self.agent.host.clock()):  # type: ignore[arg-type]
-                self.agent.world.note(self.agent.host, action)
+                self.agent.world.note(self.agent.host.name, action)
                 self._do(action)
 
     def _do(self, action: do.SecondaryAction) -> None:

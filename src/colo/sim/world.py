@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ class World:
         self.steps = 0
         self.on_step: Callable[[int, Agent, bool], None] = lambda _number, _agent, _before: None
         self._failing: set[str] = set()
-        self.trace: list[str] = []
+        self._trace: deque[tuple[int, str, object]] = deque(maxlen=_TRACE)
         self._client(0)
 
     def _host(self, name: str) -> Host:
@@ -98,16 +99,19 @@ class World:
         life = agent.host.life
         self.steps += 1
         number = self.steps
-        self.trace.append(f"{self.loop.now / MS:.3f} {agent.host.name} {agent.role.state.value}: {what}")
+        self.note(agent.host.name, (agent.role.state, what))
         self.on_step(number, agent, True)  # noqa: FBT003  before
         if agent.host.alive and agent.host.life == life:
             call()
             self.on_step(number, agent, False)  # noqa: FBT003  after
 
-    def note(self, host: Host, action: object) -> None:
+    def note(self, who: str, what: object) -> None:
         """For the story that a failure tells."""
-        self.trace.append(f"{self.loop.now / MS:.3f} {host.name}   -> {action}")
-        del self.trace[:-_TRACE]
+        self._trace.append((self.loop.now, who, what))
+
+    def story(self) -> str:
+        """What happened lately, a line for each event and each action."""
+        return "\n".join(f"{now / MS:.3f} {who} {what}" for now, who, what in self._trace)
 
     # --- the client ---
 
@@ -159,7 +163,8 @@ class World:
 
     def violated(self, what: str) -> None:
         """Ends the run, with its story."""
-        raise ViolationError("\n".join([*self.trace, f"{self.loop.now / MS:.3f} VIOLATED: {what}"]))
+        self.note("VIOLATED", what)
+        raise ViolationError(self.story())
 
     # --- driving ---
 
