@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use xxhash_rust::xxh3::Xxh3;
-
 use crate::damaged::{Damaged, Why};
+use crate::incoming::Incoming;
 use crate::page_set::PageSet;
 use crate::payload::{End, Pages, Payload};
 
-/// Counted for each kept message on top of its payload, so that many small ones are bounded as well.
-const MESSAGE_OVERHEAD: usize = 64;
+/// Buffers up to this size are kept for the next checkpoint: fresh memory costs a page fault for every page.
+const SPARE_SIZE: usize = 96 * 1024;
 
 /// What a bulk message led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,29 +28,6 @@ pub enum Received {
     },
 }
 
-/// A checkpoint as it came over the link. Its payloads of pages were checked on arrival.
-#[derive(Default)]
-pub(crate) struct Incoming {
-    payloads: Vec<Box<[u8]>>,
-    pub(crate) device: Vec<u8>,
-    checksum: Xxh3,
-    pages: u64,
-    bytes: usize,
-}
-
-impl Incoming {
-    /// Its pages, in the order of arrival: a later copy of a page replaces an earlier one.
-    pub(crate) fn pages(&self) -> impl Iterator<Item = <Pages<'_> as Iterator>::Item> {
-        self.payloads
-            .iter()
-            .flat_map(|payload| match Payload::parse(crate::payload::PAGES, payload) {
-                Ok(Payload::Pages { pages, .. }) => Some(pages),
-                _ => None,
-            })
-            .flatten()
-    }
-}
-
 /// Incoming checkpoints, in order and bounded. Knows no cache and no VM.
 pub(crate) struct Inbox {
     ram_pages: u64,
@@ -64,6 +40,8 @@ pub(crate) struct Inbox {
     complete: BTreeMap<u64, Incoming>,
     current: Option<(u64, Incoming)>,
     damaged: Option<u64>,
+    /// Empty buffers, of at most `limit` bytes in all.
+    spare: Vec<Vec<u8>>,
 }
 
 /// What to do with a message that was accepted.
@@ -85,6 +63,7 @@ impl Inbox {
             complete: BTreeMap::new(),
             current: None,
             damaged: None,
+            spare: Vec::new(),
         }
     }
 
@@ -166,9 +145,8 @@ impl Inbox {
         pages: Pages<'a>,
         payload: &[u8],
     ) -> Result<Accepted<'a>, Why> {
-        let incoming = self.room(checkpoint, payload)?;
-        incoming.pages += pages.count() as u64;
-        incoming.payloads.push(payload.into());
+        let buffer = self.spare.pop().unwrap_or_default();
+        self.room(checkpoint, payload)?.keep_pages(pages, payload, buffer);
         Ok(Accepted::Kept(Received::Stored))
     }
 
@@ -179,27 +157,19 @@ impl Inbox {
         bytes: &[u8],
         payload: &[u8],
     ) -> Result<Accepted<'a>, Why> {
-        let incoming = self.room(checkpoint, payload)?;
-        if offset != incoming.device.len() as u64 {
-            return Err(Why::DeviceOffset {
-                offset,
-                have: incoming.device.len() as u64,
-            });
-        }
-        incoming.device.extend_from_slice(bytes);
+        self.room(checkpoint, payload)?.keep_device(offset, bytes)?;
         Ok(Accepted::Kept(Received::Stored))
     }
 
     /// The checkpoint that this message belongs to, begun if need be, with the message counted in.
     fn room(&mut self, checkpoint: u64, payload: &[u8]) -> Result<&mut Incoming, Why> {
         self.begin(checkpoint)?;
-        let waiting: usize = self.complete.values().map(|incoming| incoming.bytes).sum();
+        let waiting: usize = self.complete.values().map(Incoming::bytes).sum();
         let (_, incoming) = self.current.as_mut().ok_or(Why::Unfinished(checkpoint))?;
-        incoming.bytes += payload.len() + MESSAGE_OVERHEAD;
-        if waiting + incoming.bytes > self.limit {
+        incoming.count(payload);
+        if waiting + incoming.bytes() > self.limit {
             return Err(Why::Limit(self.limit));
         }
-        incoming.checksum.update(payload);
         Ok(incoming)
     }
 
@@ -222,21 +192,14 @@ impl Inbox {
     fn finish<'a>(&mut self, checkpoint: u64, end: End) -> Result<Accepted<'a>, Why> {
         self.begin(checkpoint)?;
         let (_, incoming) = self.current.take().ok_or(Why::Unfinished(checkpoint))?;
-        let found = End {
-            pages: incoming.pages,
-            device: incoming.device.len() as u64,
-            checksum: incoming.checksum.digest(),
-        };
-        if found != end {
-            return Err(Why::differing(found, end));
-        }
+        incoming.check(end)?;
         self.check_whole(&incoming)?;
-        let (pages, bytes) = (incoming.pages, incoming.bytes as u64);
+        let bytes = incoming.bytes() as u64;
         self.complete.insert(checkpoint, incoming);
         self.base = Some(checkpoint);
         Ok(Accepted::Kept(Received::Complete {
             checkpoint,
-            pages,
+            pages: end.pages,
             bytes,
         }))
     }
@@ -275,23 +238,24 @@ impl Inbox {
         ))
     }
 
+    /// Takes back the buffers of what was applied.
+    pub(crate) fn recycle(&mut self, incoming: Incoming) {
+        let buffers = incoming
+            .into_buffers()
+            .filter(|buffer| buffer.capacity() <= SPARE_SIZE);
+        let room = (self.limit / SPARE_SIZE).saturating_sub(self.spare.len());
+        self.spare.extend(buffers.take(room));
+    }
+
     /// Device state of a whole checkpoint that waits.
     pub(crate) fn device(&self, checkpoint: u64) -> Option<&[u8]> {
-        self.complete
-            .get(&checkpoint)
-            .map(|incoming| incoming.device.as_slice())
+        self.complete.get(&checkpoint).map(Incoming::device)
     }
 
     /// Drops what there is of this checkpoint and of later ones; what was handed over stays.
     pub(crate) fn forget(&mut self, checkpoint: u64) {
         self.complete.split_off(&checkpoint);
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|(current, _)| *current >= checkpoint)
-        {
-            self.current = None;
-        }
+        self.current.take_if(|(current, _)| *current >= checkpoint);
         self.damaged = None;
         self.base = self
             .complete

@@ -11,6 +11,7 @@ mod error;
 mod guest_ram;
 mod handover;
 mod inbox;
+mod incoming;
 mod mapping;
 mod page_set;
 mod payload;

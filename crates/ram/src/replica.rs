@@ -28,8 +28,8 @@ struct Store {
 }
 
 impl Replica {
-    /// A replica for this RAM. `staging_limit` bounds the bytes of all incoming checkpoints held at once; the cache
-    /// takes as much memory as the RAM.
+    /// A replica for this RAM. `staging_limit` bounds the bytes of all incoming checkpoints held at once (as many again
+    /// may be kept as empty buffers); the cache takes as much memory as the RAM.
     ///
     /// # Errors
     /// When there is no room for the cache in the address space.
@@ -102,8 +102,11 @@ impl Replica {
             write(&store.cache, index, page)?;
             changed.insert(index)?;
         }
-        store.applied = Some((checkpoint, std::mem::take(&mut incoming.device)));
-        self.restore(&store.cache, &changed.union(dirty))
+        store.applied = Some((checkpoint, incoming.take_device()));
+        let restored = self.restore(&store.cache, &changed.union(dirty))?;
+        drop(store);
+        lock(&self.inbox).recycle(incoming);
+        Ok(restored)
     }
 
     /// The SVM's RAM := the cache on these pages: undoes what reset or load wrote. Returns the number of pages.

@@ -106,8 +106,16 @@ pub(crate) fn register(uffd: BorrowedFd<'_>, start: u64, len: u64) -> Result<()>
         mode: REGISTER_MODE_WP,
         ioctls: 0,
     };
-    ioctl(uffd, UFFDIO_REGISTER, &raw mut register).map_err(Error::io("UFFDIO_REGISTER"))?;
-    Ok(())
+    match ioctl(uffd, UFFDIO_REGISTER, &raw mut register) {
+        Ok(_) => Ok(()),
+        // What the kernel says when the creator's address space is no more.
+        Err(Errno::NOMEM | Errno::SRCH) => Err(Error::Tracker {
+            kind: "pagemap-scan",
+            why: "the program that handed over the userfaultfd has ended or run another one in its place \
+                  (is the VM's binary a wrapper script?)",
+        }),
+        Err(errno) => Err(Error::io("UFFDIO_REGISTER")(errno)),
+    }
 }
 
 /// Protects a registered range: nothing in it counts as written any more.
@@ -157,6 +165,7 @@ pub(crate) fn scan(
         Err(Errno::PERM) => Err(Error::TrackingLost(
             "the VM's RAM is not, or no longer, write-protected asynchronously".into(),
         )),
+        Err(Errno::SRCH) => Err(Error::TrackingLost("the VM's process has ended".into())),
         Err(errno) => Err(Error::io("PAGEMAP_SCAN")(errno)),
     }
 }

@@ -83,7 +83,7 @@ impl Drop for Frozen<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::{Command, Stdio};
+    use std::process::{Child, Command};
 
     #[test]
     fn the_state_is_found_behind_any_name() {
@@ -92,15 +92,25 @@ mod tests {
         assert!(!halted(b"") && !halted(b")") && !halted(b"no parenthesis"));
     }
 
+    struct Killed(Child);
+
+    impl Drop for Killed {
+        fn drop(&mut self) {
+            self.0.kill().unwrap();
+            self.0.wait().unwrap();
+        }
+    }
+
     #[test]
     fn a_process_stands_still_and_goes_on() {
-        let busy = Command::new("sh")
-            .args(["-c", "while :; do :; done"])
-            .stdout(Stdio::null())
-            .spawn();
-        let mut child = busy.unwrap();
-        let freezer = Freezer::new(child.id() as i32).unwrap();
-        let ticks = || fs::read(format!("/proc/{}/schedstat", child.id())).unwrap();
+        let child = Killed(
+            Command::new("sh")
+                .args(["-c", "while :; do :; done"])
+                .spawn()
+                .unwrap(),
+        );
+        let freezer = Freezer::new(child.0.id() as i32).unwrap();
+        let ticks = || fs::read(format!("/proc/{}/schedstat", child.0.id())).unwrap();
         let frozen = freezer.freeze().unwrap();
         let before = ticks();
         sleep(Duration::from_millis(20));
@@ -111,7 +121,5 @@ mod tests {
             assert!(Instant::now() < deadline, "it does not go on");
             sleep(POLL);
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
     }
 }

@@ -11,10 +11,11 @@ use crate::page_set::PageSet;
 use crate::process::{Piece, ProcessMemory};
 use crate::uffd::{self, Protect, Region};
 
-/// Regions that one system call may return.
-const REGIONS: usize = 16 * 1024;
-/// Written ranges closer than this are protected in one call: what a page table covers.
-const SPAN_GAP: u64 = 2 << 20;
+/// Regions that one system call may return. The kernel collects them in batches of this many, and after more than
+/// one batch tells a `walk_end` before what it has reported (6.18): everything behind would be walked twice.
+const REGIONS: usize = 512;
+/// Written pages that are closer than this are protected in one call: what one page table covers.
+const SPAN_GAP: u64 = 512;
 
 /// See [`super::TrackerKind::PagemapScan`].
 pub(crate) struct PagemapScan {
@@ -50,40 +51,44 @@ impl PagemapScan {
     /// Fails if the userfaultfd is another process's or the kernel lacks a feature.
     fn try_it(&mut self) -> Result<()> {
         for piece in self.pieces.clone() {
-            self.scan(piece.address..piece.address + piece.len, Protect::No, |_| Ok(()))?;
+            self.scan(piece, 0..piece.len / PAGE as u64, Protect::No, |_| Ok(()))?;
         }
         self.process.check(&self.pieces)
     }
 
     fn collect_piece(&mut self, piece: Piece, found: &mut PageSet) -> Result<()> {
-        let page = |address: u64| (address - piece.address + piece.offset) / PAGE as u64;
-        let mut spans: Vec<Range<u64>> = Vec::new();
-        self.scan(piece.address..piece.address + piece.len, Protect::No, |region| {
-            extend(&mut spans, region);
-            Ok(())
-        })?;
-        for span in spans {
-            self.scan(span, Protect::Yes, |region| {
-                found.insert_run(page(region.start)..page(region.end))
+        let mut seen = PageSet::new(piece.len / PAGE as u64);
+        self.scan(piece, 0..seen.pages(), Protect::No, |run| seen.insert_run(run))?;
+        let first = piece.offset / PAGE as u64;
+        for span in spans(&seen) {
+            self.scan(piece, span, Protect::Yes, |run| {
+                found.insert_run(first + run.start..first + run.end)
             })?;
         }
         Ok(())
     }
 
+    /// Visits runs of written pages among `pages`, all numbered from the start of the piece.
     fn scan(
         &mut self,
-        range: Range<u64>,
+        piece: Piece,
+        pages: Range<u64>,
         protect: Protect,
         mut visit: impl FnMut(Range<u64>) -> Result<()>,
     ) -> Result<()> {
-        let mut position = range.start;
-        while position < range.end {
+        let page_of = |address: u64| address.saturating_sub(piece.address) / PAGE as u64;
+        let end = piece.address + pages.end * PAGE as u64;
+        let mut position = piece.address + pages.start * PAGE as u64;
+        while position < end {
             let pagemap = self.process.pagemap.as_fd();
-            let (count, end) = uffd::scan(pagemap, position, range.end, protect, &mut self.regions)?;
-            position = end;
+            // The kernel allocates room for all of them, which shows when many small spans are scanned.
+            let room = usize::try_from(pages.end - pages.start).map_or(REGIONS, |pages| pages.min(REGIONS));
+            let regions = self.regions.get_mut(..room).unwrap_or_default();
+            let (count, reached) = uffd::scan(pagemap, position, end, protect, regions)?;
             for region in self.regions.iter().take(count) {
-                visit(region.start..region.end)?;
+                visit(page_of(region.start)..page_of(region.end))?;
             }
+            position = reached;
         }
         Ok(())
     }
@@ -104,10 +109,29 @@ impl Tracker for PagemapScan {
     }
 }
 
-/// Regions come in ascending order.
-fn extend(spans: &mut Vec<Range<u64>>, region: Range<u64>) {
-    match spans.last_mut() {
-        Some(last) if region.start - last.end < SPAN_GAP => last.end = region.end,
-        _ => spans.push(region),
+/// Ranges that hold all pages of the set, joined where the gap is small.
+fn spans(set: &PageSet) -> Vec<Range<u64>> {
+    let mut spans: Vec<Range<u64>> = Vec::new();
+    for run in set.runs() {
+        match spans.last_mut() {
+            Some(last) if run.start - last.end < SPAN_GAP => last.end = run.end,
+            _ => spans.push(run),
+        }
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_runs_are_one_span_and_far_ones_are_not() {
+        let mut set = PageSet::new(5000);
+        for run in [3..4, 10..20, 531..532, 1044..1046, 4999..5000] {
+            set.insert_run(run).unwrap();
+        }
+        assert_eq!(spans(&set), [3..532, 1044..1046, 4999..5000]);
+        assert!(spans(&PageSet::new(9)).is_empty());
     }
 }
