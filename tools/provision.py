@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import qemu
+import qemu_releases
 
 from colo import guest
 from colo._core import guest_program
@@ -14,7 +14,7 @@ from colo.errors import ColoError
 
 def main(cache: Path) -> None:
     """Fetches and builds what is missing or of another version; seconds when nothing is."""
-    qemu.provide(cache, say)
+    qemu_releases.provide(cache, say)
     guest.build(cache / "guest", cache, guest_program(), say)
 
 
