@@ -59,6 +59,17 @@ def test_the_last_holder_starts_again_with_a_new_token() -> None:
     assert record(answers[1]).token == 2
 
 
+def test_the_last_holder_lets_a_standby_go_first_for_one_ttl() -> None:
+    state, _ = play(HELD, (0, SetStandby("vm", "a", 1, 1, "b")))
+    _, answers = play(
+        (2 * TTL - 1, Acquire("vm", "a", TTL)), (2 * TTL - 1, Acquire("vm", "b", TTL)), state=state
+    )
+    assert refusal(answers[0]) is Refusal.HELD
+    assert record(answers[1]).holder == "b"
+    _, (answer,) = play((2 * TTL, Acquire("vm", "a", TTL)), state=state)
+    assert record(answer).holder == "a"
+
+
 def test_a_lease_that_ran_out_is_renewed_as_long_as_nobody_took_it() -> None:
     _, answers = play(HELD, (TTL * 3, Renew("vm", "a", 1)))
     assert record(answers[1]).expires_ns == TTL * 4

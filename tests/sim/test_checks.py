@@ -70,7 +70,7 @@ def test_a_gate_that_outlives_the_lease_is_noticed(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_witness_that_grants_a_lease_that_is_still_held_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease.Record, "live", lambda _record, _now: False)
+    monkeypatch.setattr(lease.Record, "held_against", lambda _record, _node, _now: False)
     assert breaks(Fault(300, "freeze a"), Fault(900, "thaw a"))
 
 

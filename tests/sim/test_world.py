@@ -103,6 +103,16 @@ def test_after_a_failover_the_survivor_protects_itself_again() -> None:
     assert goes_on(world)
 
 
+def test_a_primary_that_restarts_at_once_does_not_overtake_the_replica() -> None:
+    for seed in range(5):
+        world = protected(seed)
+        play(world, [Fault(0, "crash a"), Fault(100, "reboot a")])
+        world.boot("a")
+        world.run(3500)
+        assert world.states() == {"a": "standby", "b": "protected"}
+        assert goes_on(world)
+
+
 def test_a_frozen_primary_that_thaws_after_the_failover_says_nothing_and_joins() -> None:
     world = protected()
     play(world, [Fault(0, "freeze a"), Fault(4000, "thaw a")])

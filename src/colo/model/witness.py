@@ -4,7 +4,9 @@ For each VM one record: who holds the lease, who may take over (`standby`), unti
 grows by one with each grant. Three rules make two primaries impossible:
 
 - a lease is granted only when there is none, or when the last one has run out or was given back;
-- and then only to the last holder or to the standby that the holder named;
+- and then only to the standby that the holder named, or to the last holder: to start the VM anew, and
+therefore
+  only when the standby, if there is one, has not come for a whole ttl;
 - every grant clears the standby, so a replica that was left behind is refused for ever.
 
 An accepted request of the holder renews its lease. A lease that ran out is still the holder's until
@@ -40,6 +42,11 @@ class Record:
     def live(self, now: int) -> bool:
         """Whether nobody else may have the lease yet."""
         return now < self.expires_ns
+
+    def held_against(self, node: str, now: int) -> bool:
+        """Whether an eligible node has to wait. A restart at the last holder forgets what the standby knows."""
+        replica_first = self.expires_ns and self.standby not in (None, node)
+        return now < self.expires_ns + (self.ttl_ns if replica_first else 0)
 
 
 @frozen
@@ -142,7 +149,7 @@ def _acquire(record: Record | None, request: Acquire, now: int, *, full: bool) -
         return Granted(Record(1, request.node, None, request.ttl_ns, now + request.ttl_ns))
     if request.node not in (record.holder, record.standby):
         return Refused(Refusal.NOT_ELIGIBLE, record)
-    if record.live(now):
+    if record.held_against(request.node, now):
         return Refused(Refusal.HELD, record)
     return Granted(Record(record.token + 1, request.node, None, request.ttl_ns, now + request.ttl_ns))
 

@@ -142,7 +142,7 @@ class LeaseKeeper:
 
     def next_timer(self) -> int | None:
         """When `wish` or `expired` has something to do."""
-        times = [self.gate()] if self.gate() not in (FOREVER, self._closed_gate) and self.gate() else []
+        times = [self.gate()] if self.gate() not in (0, FOREVER, self._closed_gate) else []
         if self._asked is None and self._wants() is not None:
             times.append(self._next_ask)
         return min(times, default=None)
@@ -199,9 +199,8 @@ class LeaseKeeper:
         asked, self._asked = self._asked, None
         if asked is None:
             raise LocalError(f"{type(answer).__name__} answers no request")
-        outdated = (
-            self._asked_for is not self._wish
-        )  # the state has changed meanwhile: ask for what it wants now
+        # The state may have changed meanwhile: then it is asked at once for what it wants now.
+        outdated = self._asked_for is not self._wish
         self._next_ask = now if outdated else now + self._timing.retry_ns
         match answer:
             case LeaseGranted():
@@ -214,12 +213,8 @@ class LeaseKeeper:
                 return self._refused(asked, why)
             case WitnessUnreachable(why):
                 self.trouble = why
-                # A lease that cannot be given back runs out by itself.
-                return (
-                    self._gone(f"the lease runs out by itself ({why})")
-                    if isinstance(asked, ReleaseLease)
-                    else None
-                )
+                gone = isinstance(asked, ReleaseLease)  # one that cannot be given back runs out
+                return self._gone(f"the lease runs out by itself ({why})") if gone else None
             case _:
                 assert_never(answer)
 

@@ -64,9 +64,8 @@ Row = Mapping[type, Entry]
 
 # Shared by all rows. A row overrides what means something there; nothing is left open.
 _OPERATOR = each(NOT_NOW, Boot, Failover, Shutdown)
-_JOINS = each(
-    OWN_BUG, SecondaryJoined, PrimaryJoined
-)  # the agent looks at `may_protect` and `may_join` first
+# The agent looks at `may_protect` and `may_join` first.
+_JOINS = each(OWN_BUG, SecondaryJoined, PrimaryJoined)
 _REPLICA = each(OWN_BUG, ReplicaReady, ReplicaFailed)
 _LATE: Row = each(IGNORE, LeaseWon, LeaseTaken, LeaseGone, StandbyNamed, StandbyCleared, GateClosed)
 _BASE: Row = {
