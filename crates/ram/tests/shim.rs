@@ -11,7 +11,7 @@ mod common;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
-use common::{Writer, accept, scratch, shim};
+use common::{Scratch, Writer, accept, shim};
 
 /// Prints what the shim left in the environment, and whether a child has it mapped.
 const PROGRAM: &str =
@@ -37,15 +37,14 @@ fn without_a_socket_nothing_happens() {
 
 #[test]
 fn the_program_runs_as_ever_and_its_children_are_left_alone() {
-    let socket = scratch(".sock");
-    let listener = UnixListener::bind(&socket).unwrap();
+    let socket = Scratch::new(".sock");
+    let listener = UnixListener::bind(&*socket).unwrap();
     let child = program()
         .env("COLO_UFFD_SOCK", &socket)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let (pid, handed) = (child.id(), accept(&listener));
-    std::fs::remove_file(socket).unwrap();
     if let Some(handed) = handed {
         assert_eq!(handed.pid, pid as i32);
     }
@@ -56,19 +55,18 @@ fn the_program_runs_as_ever_and_its_children_are_left_alone() {
 
 #[test]
 fn with_nobody_listening_the_program_runs_as_ever() {
-    for socket in [scratch(".none"), "/x".repeat(90).into()] {
+    for socket in ["/nowhere/to/be/found".to_owned(), "/x".repeat(90)] {
         let output = program().env("COLO_UFFD_SOCK", socket).output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "unset unset\n0\n");
         assert_eq!(output.status.code(), Some(7));
     }
 }
 
-/// Seccomp stands for whatever may forbid userfaultfd: the errno must reach the agent.
 #[test]
 fn a_program_that_may_not_have_one_says_so() {
-    let socket = scratch(".sock");
-    let listener = UnixListener::bind(&socket).unwrap();
-    // No descriptor left but those for the socket: userfaultfd fails with EMFILE.
+    let socket = Scratch::new(".sock");
+    let listener = UnixListener::bind(&*socket).unwrap();
+    // One descriptor is left, for the socket: userfaultfd fails with EMFILE.
     let script = r#"ulimit -n 4; exec env LD_PRELOAD="$SHIM" COLO_UFFD_SOCK="$SOCK" sleep 0"#;
     let mut command = Command::new("sh");
     command
@@ -86,7 +84,6 @@ fn a_program_that_may_not_have_one_says_so() {
         error.raw_os_error(),
         Some(rustix::io::Errno::MFILE.raw_os_error())
     );
-    std::fs::remove_file(socket).unwrap();
     child.wait().unwrap();
 }
 

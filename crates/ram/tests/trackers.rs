@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use colo_ram::{Error, GuestRam, PAGE, PageSet, Staging, Tracker, TrackerKind, open_tracker, probe_trackers};
-use common::{Writer, ram_file};
+use common::{Follower, Writer, ram_file};
 use rustix::fs::{FallocateFlags, fallocate};
 
 const PAGES: u64 = 3000;
@@ -33,36 +33,6 @@ fn with_each(test: impl Fn(&mut Writer, &mut dyn Tracker, TrackerKind)) {
 
 fn members(set: &PageSet) -> BTreeSet<u64> {
     set.runs().flatten().collect()
-}
-
-/// Follows the RAM by copying what the tracker reports, after it was reported.
-struct Follower {
-    copy: Vec<[u8; PAGE]>,
-}
-
-impl Follower {
-    fn new(ram: &GuestRam) -> Self {
-        let mut follower = Self {
-            copy: vec![[0; PAGE]; ram.pages() as usize],
-        };
-        follower.follow(ram, &PageSet::all(ram.pages()));
-        follower
-    }
-
-    fn follow(&mut self, ram: &GuestRam, pages: &PageSet) {
-        for page in pages.runs().flatten() {
-            ram.read_page(page, &mut self.copy[page as usize]).unwrap();
-        }
-    }
-
-    fn differing(&self, ram: &GuestRam) -> Vec<u64> {
-        let mut page = [0; PAGE];
-        let differs = |index: &u64| {
-            ram.read_page(*index, &mut page).unwrap();
-            page != self.copy[*index as usize]
-        };
-        (0..ram.pages()).filter(differs).collect()
-    }
 }
 
 #[test]
@@ -198,8 +168,7 @@ fn a_tracker_can_be_opened_again_with_the_same_userfaultfd() {
 #[test]
 fn ram_that_the_process_does_not_map_is_refused() {
     let writer = Writer::start(64);
-    let (path, file) = ram_file(64);
-    std::fs::remove_file(path).unwrap();
+    let (_path, file) = ram_file(64);
     let ram = GuestRam::new(std::os::fd::AsFd::as_fd(&file), 64 * PAGE as u64).unwrap();
     for kind in [TrackerKind::PagemapScan, TrackerKind::SoftDirty] {
         let handed = std::os::fd::OwnedFd::from(file.try_clone().unwrap());

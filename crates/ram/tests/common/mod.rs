@@ -1,8 +1,10 @@
 //! A second process that maps a RAM file and writes it on command, as QEMU would.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, remove_file};
 use std::io::{BufRead, BufReader, Write};
+use std::ops::Deref;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use colo_ram::{GuestRam, HandedOver, PAGE, receive_uffd};
+use colo_ram::{GuestRam, HandedOver, PAGE, PageSet, receive_uffd};
 
 /// Maps argv[1]; reads lines `command`, executes it as Python and answers with a line of its result.
 const WRITER: &str = r#"
@@ -54,23 +56,45 @@ for line in sys.stdin:
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// A name nobody else has, in memory-backed storage.
-pub fn scratch(suffix: &str) -> PathBuf {
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    PathBuf::from(format!(
-        "/dev/shm/colo-ram-test-{}-{number}{suffix}",
-        std::process::id()
-    ))
+/// A name nobody else has, in memory-backed storage; what has it is removed with it.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new(suffix: &str) -> Self {
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Self(format!("/dev/shm/colo-ram-test-{process}-{number}{suffix}").into())
+    }
+}
+
+impl AsRef<OsStr> for Scratch {
+    fn as_ref(&self) -> &OsStr {
+        self.0.as_os_str()
+    }
+}
+
+impl Deref for Scratch {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Nothing has the name if a test went wrong before.
+        let _ = remove_file(&self.0);
+    }
 }
 
 /// A RAM file full of ones, as `prealloc=on` would have its pages in place; its path for the other process.
-pub fn ram_file(pages: u64) -> (PathBuf, File) {
-    let path = scratch(".ram");
+pub fn ram_file(pages: u64) -> (Scratch, File) {
+    let path = Scratch::new(".ram");
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
         .create_new(true)
-        .open(&path)
+        .open(&*path)
         .unwrap();
     (0..pages).for_each(|_| file.write_all(&[1; PAGE]).unwrap());
     (path, file)
@@ -100,8 +124,8 @@ impl Writer {
 
     /// The RAM file is unlinked once it is open, as the agent does.
     fn spawn(pages: u64, mut command: Command) -> Self {
-        let socket = scratch(".sock");
-        let listener = UnixListener::bind(&socket).unwrap();
+        let socket = Scratch::new(".sock");
+        let listener = UnixListener::bind(&*socket).unwrap();
         let (path, file) = ram_file(pages);
         command
             .args(["-c", WRITER])
@@ -114,7 +138,6 @@ impl Writer {
             .spawn()
             .unwrap();
         let handed = accept(&listener);
-        remove_file(socket).unwrap();
         let (stdin, stdout) = (
             child.stdin.take().unwrap(),
             BufReader::new(child.stdout.take().unwrap()),
@@ -129,7 +152,7 @@ impl Writer {
             handed,
         };
         writer.run("pages");
-        remove_file(path).unwrap();
+        drop(path);
         writer
     }
 
@@ -162,6 +185,36 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+/// Follows the RAM by copying what the tracker reports, after it was reported.
+pub struct Follower {
+    copy: Vec<[u8; PAGE]>,
+}
+
+impl Follower {
+    pub fn new(ram: &GuestRam) -> Self {
+        let mut follower = Self {
+            copy: vec![[0; PAGE]; ram.pages() as usize],
+        };
+        follower.follow(ram, &PageSet::all(ram.pages()));
+        follower
+    }
+
+    pub fn follow(&mut self, ram: &GuestRam, pages: &PageSet) {
+        for page in pages.runs().flatten() {
+            ram.read_page(page, &mut self.copy[page as usize]).unwrap();
+        }
+    }
+
+    pub fn differing(&self, ram: &GuestRam) -> Vec<u64> {
+        let mut page = [0; PAGE];
+        let differs = |index: &u64| {
+            ram.read_page(*index, &mut page).unwrap();
+            page != self.copy[*index as usize]
+        };
+        (0..ram.pages()).filter(differs).collect()
     }
 }
 
