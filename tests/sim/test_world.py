@@ -104,7 +104,7 @@ def test_after_a_failover_the_survivor_protects_itself_again() -> None:
 
 
 def test_a_primary_that_restarts_at_once_does_not_overtake_the_replica() -> None:
-    for seed in range(5):
+    for seed in range(12):
         world = protected(seed)
         play(world, [Fault(0, "crash a"), Fault(100, "reboot a")])
         world.boot("a")

@@ -4,9 +4,8 @@ For each VM one record: who holds the lease, who may take over (`standby`), unti
 grows by one with each grant. Three rules make two primaries impossible:
 
 - a lease is granted only when there is none, or when the last one has run out or was given back;
-- and then only to the standby that the holder named, or to the last holder: to start the VM anew, and
-therefore
-  only when the standby, if there is one, has not come for a whole ttl;
+- and then only to the standby that the holder named, or to the last holder. That one can only start the VM
+  anew, so it waits for one more ttl while there is a standby, which knows more;
 - every grant clears the standby, so a replica that was left behind is refused for ever.
 
 An accepted request of the holder renews its lease. A lease that ran out is still the holder's until
@@ -44,7 +43,7 @@ class Record:
         return now < self.expires_ns
 
     def held_against(self, node: str, now: int) -> bool:
-        """Whether an eligible node has to wait. A restart at the last holder forgets what the standby knows."""
+        """Whether a node that may have the lease has to wait for it."""
         replica_first = self.expires_ns and self.standby not in (None, node)
         return now < self.expires_ns + (self.ttl_ns if replica_first else 0)
 
