@@ -101,7 +101,9 @@ class Pair:
     async def __aenter__(self) -> Self:
         with ExitStack() as stack:
             self._stack = stack
-            stack.enter_context(self.network)
+            # pyroute2's synchronous interface runs an event loop of its own: not inside ours.
+            await anyio.to_thread.run_sync(self.network.__enter__)
+            stack.push(self.network)
             self._certificates()
             self._start_witness()
             for name in HOSTS:
