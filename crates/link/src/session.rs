@@ -124,6 +124,12 @@ impl Session {
         }
     }
 
+    /// Says good-bye, as far as the socket takes it at once; a peer that misses it sees the connection end.
+    pub fn close(&mut self, socket: &mut impl Write) {
+        self.connection.send_close_notify();
+        let _ = self.drain_records(socket);
+    }
+
     /// Writes finished records; false when the socket takes no more.
     fn drain_records(&mut self, socket: &mut impl Write) -> Result<bool, SessionError> {
         while self.connection.wants_write() {

@@ -1,1 +1,36 @@
-//! See docs/architecture.md.
+//! The relay: one thread that moves frames between uplinks, VM sockets and the replication link.
+//!
+//! It decides nothing. Roles, cuts and commits come from the agent as calls of [`Relay`]; what happens comes
+//! back as [`Event`]s. What it does guarantee: frames reach both VMs in the same order; no frame goes to an
+//! uplink while the gate is closed, nor before [`colo_compare::Compare`] released it, nor before the secondary
+//! knows the sequence numbers it speaks of; every queue is bounded.
+
+mod addresses;
+mod clock;
+mod command;
+mod egress;
+mod engine;
+mod error;
+mod event;
+mod framing;
+mod gate;
+mod handle;
+mod heartbeat;
+mod io;
+mod link;
+mod link_io;
+mod nic;
+mod port;
+mod primary;
+mod recent;
+mod secondary;
+mod socket;
+mod stats;
+mod uplink;
+
+pub use clock::boottime_ns;
+pub use command::UplinkKind;
+pub use engine::Config;
+pub use error::Error;
+pub use event::Event;
+pub use handle::Relay;

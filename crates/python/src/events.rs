@@ -1,0 +1,35 @@
+//! Events as the tuples that `_core.pyi` lists.
+
+use colo_relay::Event;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use pyo3::{Bound, IntoPyObjectExt};
+
+pub(crate) fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
+    match event {
+        Event::LinkUp { peer } => ("link_up", peer).into_bound_py_any(py),
+        Event::LinkDown { reason } => ("link_down", reason).into_bound_py_any(py),
+        Event::Control(payload) => ("control", PyBytes::new(py, &payload)).into_bound_py_any(py),
+        Event::Silent { ms } => ("silent", ms).into_bound_py_any(py),
+        Event::Stalled { ms } => ("stalled", ms).into_bound_py_any(py),
+        Event::Divergence {
+            nic,
+            flow,
+            kind,
+            detail,
+        } => ("divergence", nic, flow, kind, detail).into_bound_py_any(py),
+        Event::HoldLimit { nic, flow, ms } => ("hold_limit", nic, flow, ms).into_bound_py_any(py),
+        Event::QueueLimit { bytes } => ("queue_limit", bytes).into_bound_py_any(py),
+        Event::Sent { pages, bytes } => ("sent", pages, bytes).into_bound_py_any(py),
+        Event::StateComplete {
+            checkpoint,
+            pages,
+            bytes,
+        } => ("state_complete", checkpoint, pages, bytes).into_bound_py_any(py),
+        Event::StateDamaged { checkpoint, why } => ("state_damaged", checkpoint, why).into_bound_py_any(py),
+        Event::VmClosed { nic } => ("vm_closed", nic).into_bound_py_any(py),
+        Event::UplinkClosed { nic } => ("uplink_closed", nic).into_bound_py_any(py),
+        Event::GateClosed => ("gate_closed",).into_bound_py_any(py),
+        Event::Fatal { why } => ("fatal", why).into_bound_py_any(py),
+    }
+}

@@ -1,0 +1,86 @@
+//! Guest RAM, sets of its pages, and the buffer that a checkpoint's pages are copied into.
+
+use crate::errors::from_ram;
+use crate::fds::duplicate;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use std::os::fd::AsFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Pages of 64 TiB: more than any guest has, few enough for a set of all of them.
+const MOST_PAGES: u64 = 1 << 34;
+
+#[pyclass(frozen, module = "colo._core")]
+pub(crate) struct GuestRam(pub(crate) colo_ram::GuestRam);
+
+#[pymethods]
+impl GuestRam {
+    #[new]
+    fn new(py: Python<'_>, fd: i32, size: u64) -> PyResult<Self> {
+        let fd = duplicate(fd)?;
+        py.detach(|| colo_ram::GuestRam::new(fd.as_fd(), size))
+            .map(Self)
+            .map_err(from_ram)
+    }
+
+    fn blocks(&self) -> PyResult<u64> {
+        self.0.blocks().map_err(from_ram)
+    }
+}
+
+#[pyclass(frozen, module = "colo._core")]
+pub(crate) struct PageSet(pub(crate) colo_ram::PageSet);
+
+#[pymethods]
+impl PageSet {
+    #[staticmethod]
+    fn all(pages: u64) -> PyResult<Self> {
+        if pages > MOST_PAGES {
+            return Err(PyValueError::new_err(format!(
+                "{pages} pages are more than a guest can have"
+            )));
+        }
+        Ok(Self(colo_ram::PageSet::all(pages)))
+    }
+
+    fn union(&self, py: Python<'_>, other: &Self) -> Self {
+        Self(py.detach(|| self.0.union(&other.0)))
+    }
+
+    fn runs(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.0.runs().count())
+    }
+
+    fn __len__(&self) -> usize {
+        usize::try_from(self.0.len()).unwrap_or(usize::MAX)
+    }
+}
+
+#[pyclass(frozen, module = "colo._core")]
+pub(crate) struct Staging(Mutex<colo_ram::Staging>);
+
+#[pymethods]
+impl Staging {
+    #[new]
+    fn new(py: Python<'_>, ram: &GuestRam, limit_bytes: u64) -> PyResult<Self> {
+        let staging = py
+            .detach(|| colo_ram::Staging::new(&ram.0, limit_bytes))
+            .map_err(from_ram)?;
+        Ok(Self(Mutex::new(staging)))
+    }
+
+    fn gather(&self, py: Python<'_>, pages: &PageSet) -> PyResult<u64> {
+        py.detach(|| self.lock().gather(&pages.0)).map_err(from_ram)
+    }
+}
+
+impl Staging {
+    /// What the link pulls.
+    pub(crate) fn source(&self, checkpoint: u64, device: Vec<u8>) -> colo_ram::StagedState {
+        self.lock().source(checkpoint, device)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, colo_ram::Staging> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,85 @@
+//! What the agent asks the thread to do.
+
+use crate::error::Error;
+use colo_link::Session;
+use colo_ram::{BulkSource, Replica};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+/// What an uplink's descriptor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UplinkKind {
+    /// A tap, one frame per read and write; without packet information or vnet headers.
+    Tap,
+    /// A stream socket with the VM's framing.
+    Stream,
+}
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = SyncSender<Result<T, Error>>;
+
+/// A bulk source and what to say when it is out.
+pub(crate) struct Bulk {
+    pub(crate) source: Box<dyn BulkSource>,
+    /// Pages of a pre-copy round; `None` for a checkpoint, whose end the secondary tells.
+    pub(crate) precopy_pages: Option<u64>,
+    pub(crate) bytes: u64,
+}
+
+pub(crate) enum Command {
+    AttachVm {
+        nic: u8,
+        fd: OwnedFd,
+    },
+    AttachUplink {
+        nic: u8,
+        fd: OwnedFd,
+        kind: UplinkKind,
+    },
+    AttachLink {
+        fd: OwnedFd,
+        session: Box<Session>,
+        peer: String,
+    },
+    DetachLink,
+    Send(Vec<u8>),
+    Inject {
+        nic: u8,
+        frame: Vec<u8>,
+    },
+    PauseIngress {
+        until: u64,
+        reply: Reply<bool>,
+    },
+    Cut {
+        checkpoint: u64,
+        reply: Reply<()>,
+    },
+    ResumeIngress,
+    Bulk {
+        bulk: Bulk,
+        reply: Reply<()>,
+    },
+    Commit(u64),
+    Loaded(u64),
+    Alone(Reply<()>),
+    BeginSecondary {
+        replica: Arc<Replica>,
+        reply: Reply<()>,
+    },
+    SvmStopped(Reply<()>),
+    EnterEpoch {
+        epoch: u64,
+        reply: Reply<()>,
+    },
+    Deliver,
+    ForgetCut(Reply<()>),
+    Promote(Reply<()>),
+    Close(Reply<()>),
+    GuestAddresses {
+        nic: u8,
+        reply: Reply<Vec<(String, String)>>,
+    },
+    Stats(Reply<Vec<(&'static str, u64)>>),
+}

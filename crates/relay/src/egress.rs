@@ -1,0 +1,91 @@
+//! Frames that may leave, on their way to one uplink.
+
+use std::collections::VecDeque;
+
+/// Above this the VM's socket is not read: the VM waits as it would for a slow network.
+const SOFT_LIMIT: usize = 4 << 20;
+
+/// A bounded queue. Each frame carries the number of ISN messages that the secondary must have confirmed
+/// before it may leave: what the client learns from it, the survivor has to know.
+pub(crate) struct Egress {
+    frames: VecDeque<(u64, Vec<u8>)>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Egress {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            frames: VecDeque::new(),
+            bytes: 0,
+            limit: limit.max(2 * SOFT_LIMIT),
+        }
+    }
+
+    /// Queues a frame; false when there is no room and it was dropped.
+    pub(crate) fn push(&mut self, needs_isn: u64, frame: Vec<u8>) -> bool {
+        let room = self.bytes < self.limit;
+        if room {
+            self.bytes += frame.len();
+            self.frames.push_back((needs_isn, frame));
+        }
+        room
+    }
+
+    /// The next frame, if `isn_known` confirmations are enough for it.
+    pub(crate) fn front(&self, isn_known: u64) -> Option<&[u8]> {
+        self.frames
+            .front()
+            .filter(|(needs, _)| *needs <= isn_known)
+            .map(|(_, frame)| frame.as_slice())
+    }
+
+    /// Takes the front away.
+    pub(crate) fn pop(&mut self) {
+        if let Some((_, frame)) = self.frames.pop_front() {
+            self.bytes -= frame.len();
+        }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.bytes < SOFT_LIMIT
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.frames.clear();
+        self.bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_wait_in_order_for_the_confirmation_they_need() {
+        let mut egress = Egress::new(0);
+        assert!(egress.push(0, b"plain".to_vec()));
+        assert!(egress.push(2, b"syn-ack".to_vec()));
+        assert!(egress.push(0, b"behind".to_vec()));
+        assert_eq!(egress.front(0), Some(&b"plain"[..]));
+        egress.pop();
+        assert_eq!(egress.front(1), None);
+        assert_eq!(egress.front(2), Some(&b"syn-ack"[..]));
+        egress.pop();
+        assert_eq!(egress.front(0), Some(&b"behind"[..]));
+    }
+
+    #[test]
+    fn at_the_limit_a_frame_is_refused() {
+        let mut egress = Egress::new(0);
+        let refused = (0..10).filter(|_| !egress.push(0, vec![0; 1 << 20])).count();
+        assert_eq!(refused, 2);
+        assert!(!egress.has_room());
+        egress.clear();
+        assert!(egress.has_room());
+    }
+}

@@ -1,0 +1,100 @@
+//! One end of a framed stream: a VM's socket, or an uplink that speaks the same.
+
+use crate::framing::{BadLength, Fill, FrameReader, FrameWriter};
+use crate::socket::unread_by_peer;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Bytes that may wait for a VM that does not read; a frame more is dropped, as a network card does.
+const OUTPUT_LIMIT: usize = 8 << 20;
+
+/// The socket is of no more use.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+impl From<io::Error> for Closed {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+impl From<BadLength> for Closed {
+    fn from(_: BadLength) -> Self {
+        Self
+    }
+}
+
+pub(crate) struct Port {
+    fd: OwnedFd,
+    reader: FrameReader,
+    writer: FrameWriter,
+    pub(crate) blocked: bool,
+}
+
+impl Port {
+    /// Takes a connected, non-blocking stream socket.
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self {
+            fd,
+            reader: FrameReader::new(),
+            writer: FrameWriter::default(),
+            blocked: false,
+        }
+    }
+
+    /// Reads once and hands over the frames; false when there was nothing.
+    pub(crate) fn receive(&mut self, mut each: impl FnMut(&mut [u8])) -> Result<bool, Closed> {
+        match self.reader.fill(&self.fd)? {
+            Fill::Empty => return Ok(false),
+            Fill::End => return Err(Closed),
+            Fill::Bytes => {}
+        }
+        while let Some(frame) = self.reader.next_frame()? {
+            each(frame);
+        }
+        Ok(true)
+    }
+
+    /// Whether another frame may wait.
+    pub(crate) fn has_room(&self) -> bool {
+        self.writer.len() < OUTPUT_LIMIT
+    }
+
+    /// Queues a frame; false when there is no room and it was dropped.
+    pub(crate) fn push(&mut self, frame: &[u8]) -> bool {
+        let room = self.has_room();
+        if room {
+            self.writer.push(frame);
+        }
+        room
+    }
+
+    /// Writes what waits, as far as the socket takes it; not at all while it is known to take nothing.
+    pub(crate) fn flush(&mut self) -> Result<(), Closed> {
+        while self.writer.len() > 0 && !self.blocked {
+            self.blocked = !self.writer.write_to(&self.fd)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that wait here.
+    pub(crate) fn waiting(&self) -> usize {
+        self.writer.len()
+    }
+
+    /// Bytes sent or waiting that the VM has not read.
+    pub(crate) fn unread(&self) -> usize {
+        self.writer.len() + unread_by_peer(&self.fd)
+    }
+
+    /// Drops what waits, in step with the framing.
+    pub(crate) fn drop_output(&mut self) {
+        self.writer.clear();
+    }
+}
+
+impl AsFd for Port {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

@@ -1,0 +1,134 @@
+//! One side goes away.
+
+mod common;
+
+use colo_relay::{Event, boottime_ns};
+use common::*;
+use std::os::fd::AsFd;
+
+#[test]
+fn a_lost_link_is_told_and_nothing_more_is_released() {
+    let pair = protected();
+    put(&pair.p.vm, &answer("held"));
+    pair.s.relay.stop();
+    pair.p.link_down();
+    quiet(&pair.p.uplink);
+    put(&pair.p.uplink, &request("still served"));
+    assert_eq!(get(&pair.p.vm), request("still served"));
+}
+
+#[test]
+fn a_primary_left_alone_releases_what_it_held_and_goes_on() {
+    let pair = protected();
+    put(&pair.p.vm, &answer("held"));
+    pair.s.relay.stop();
+    pair.p.link_down();
+    pair.p.relay.alone().unwrap();
+    assert_eq!(get(&pair.p.uplink), answer("held"));
+    put(&pair.p.vm, &answer("at once"));
+    assert_eq!(get(&pair.p.uplink), answer("at once"));
+}
+
+#[test]
+fn a_promoted_secondary_says_again_what_it_said_last_and_serves() {
+    let pair = protected();
+    put(&pair.p.uplink, &request("a question"));
+    assert_eq!(get(&pair.s.vm), request("a question"));
+    pair.p.relay.stop();
+    pair.s.link_down();
+    put(&pair.s.vm, &answer("an answer"));
+    pair.s.await_stat("vm_frames", |frames| frames > 0);
+    pair.s.relay.promote().unwrap();
+    quiet(&pair.s.uplink);
+    pair.s.relay.gate(boottime_ns() + 60_000_000_000);
+    assert_eq!(get(&pair.s.uplink), answer("an answer"));
+    put(&pair.s.uplink, &request("another"));
+    assert_eq!(get(&pair.s.vm), request("another"));
+    put(&pair.s.vm, &answer("at once"));
+    assert_eq!(get(&pair.s.uplink), answer("at once"));
+    let addresses = pair.s.relay.guest_addresses(0).unwrap();
+    assert_eq!(addresses.first().unwrap().1, "10.0.0.2");
+}
+
+#[test]
+fn frames_after_a_cut_that_never_became_whole_are_not_lost() {
+    for promote in [false, true] {
+        let pair = protected();
+        pair.p.relay.cut(2).unwrap();
+        put(&pair.p.uplink, &request("after"));
+        assert_eq!(get(&pair.p.vm), request("after"));
+        pair.p_then_s();
+        quiet(&pair.s.vm);
+        pair.p.relay.stop();
+        pair.s.link_down();
+        if promote {
+            pair.s.relay.promote().unwrap()
+        } else {
+            pair.s.relay.forget_cut().unwrap()
+        }
+        assert_eq!(get(&pair.s.vm), request("after"));
+    }
+}
+
+#[test]
+fn a_deposed_primary_is_not_listened_to() {
+    let pair = protected();
+    pair.s.relay.promote().unwrap();
+    put(&pair.p.uplink, &request("old"));
+    assert_eq!(get(&pair.p.vm), request("old"));
+    pair.p_then_s();
+    quiet(&pair.s.vm);
+    assert_eq!(pair.s.stat("ignored"), 1);
+}
+
+#[test]
+fn a_survivor_is_protected_again_over_a_new_link() {
+    let mut pair = protected();
+    pair.s.relay.stop();
+    pair.p.link_down();
+    pair.p.relay.alone().unwrap();
+    pair.s = Side::new(config());
+    let (to_s, to_p) = tcp_pair();
+    pair.p
+        .relay
+        .attach_link(to_s.as_fd(), &pair.ca.node("alpha").unwrap(), "beta", false)
+        .unwrap();
+    pair.s
+        .relay
+        .attach_link(to_p.as_fd(), &pair.ca.node("beta").unwrap(), "alpha", true)
+        .unwrap();
+    pair.p
+        .event(|event| matches!(event, Event::LinkUp { .. }).then_some(()));
+    pair.s.relay.begin_secondary(pair.replica.clone()).unwrap();
+    put(&pair.p.uplink, &request("not for the new one yet"));
+    pair.p_then_s();
+    assert_eq!(get(&pair.p.vm), request("not for the new one yet"));
+    pair.checkpoint(2);
+    quiet(&pair.s.vm);
+    put(&pair.p.vm, &answer("compared"));
+    quiet(&pair.p.uplink);
+    put(&pair.s.vm, &answer("compared"));
+    assert_eq!(get(&pair.p.uplink), answer("compared"));
+}
+
+#[test]
+fn closed_means_nothing_in_and_nothing_out() {
+    let pair = protected();
+    put(&pair.p.vm, &answer("held"));
+    pair.p.relay.close().unwrap();
+    put(&pair.p.vm, &answer("said"));
+    put(&pair.p.uplink, &request("asked"));
+    quiet(&pair.p.vm);
+    quiet(&pair.p.uplink);
+    pair.p.relay.alone().unwrap();
+    quiet(&pair.p.uplink);
+}
+
+#[test]
+fn a_peer_that_hangs_is_silent() {
+    let ca = colo_link::testing::TestCa::new().unwrap();
+    let side = Side::new(config());
+    let _peer = FakePeer::connect(&side, &ca);
+    side.event(|event| matches!(event, Event::LinkUp { .. }).then_some(()));
+    side.event(|event| matches!(event, Event::Silent { ms } if *ms >= 400).then_some(()));
+}
