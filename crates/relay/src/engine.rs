@@ -109,6 +109,10 @@ impl Engine {
         let mut ready = Vec::new();
         loop {
             self.wait(&mut ready)?;
+            // Before looking at what it announces: what comes later rings again.
+            if let Some((Token::Wake, _)) = ready.first() {
+                hush(&self.shared.wake);
+            }
             self.now = boottime_ns();
             if self.shared.stop.load(Ordering::Acquire) || !self.obey() {
                 return Ok(());
@@ -132,7 +136,7 @@ impl Engine {
             return;
         }
         match token {
-            Token::Wake => hush(&self.shared.wake),
+            Token::Wake => {}
             Token::Vm(nic) => self.serve_vm(nic),
             Token::Uplink(nic) => self.serve_uplink(nic),
             Token::Link => self.serve_link(),
