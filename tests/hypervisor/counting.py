@@ -5,9 +5,11 @@ The register is CPU state and the written number is RAM, so a state that is rest
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import struct
+import termios
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ import anyio
 from colo.config import NicConfig, UnixUplink, VmConfig
 
 if TYPE_CHECKING:
+    import socket
+
     from colo.hypervisor import Hypervisor
 
 MEMORY_MIB = 32
@@ -66,8 +70,8 @@ def counting_vm(qemu: Path, disk: Path, machine: str = "q35", **changes: object)
 class Ram:
     """A mapping of a guest's RAM."""
 
-    def __init__(self, hypervisor: Hypervisor) -> None:
-        self.bytes = mmap.mmap(hypervisor.ram_fd, MEMORY_MIB << 20)
+    def __init__(self, hypervisor: Hypervisor, mib: int = MEMORY_MIB) -> None:
+        self.bytes = mmap.mmap(hypervisor.ram_fd, mib << 20)
 
     def count(self) -> int:
         """The number that the guest wrote last."""
@@ -85,3 +89,19 @@ class Ram:
         with anyio.fail_after(10):
             while self.count() == count:  # noqa: ASYNC110
                 await anyio.sleep(0.005)
+
+
+async def printed(hypervisor: Hypervisor, text: str) -> None:
+    """Wait until the guest printed it on its console."""
+    seen = ""
+    with anyio.fail_after(50):
+        while text not in seen:
+            seen += await hypervisor.console()
+            await anyio.sleep(0.05)
+
+
+async def read_by_peer(wire: socket.socket) -> None:
+    """Wait until the other end has read all that was sent (unix(7), SIOCOUTQ)."""
+    with anyio.fail_after(5):
+        while struct.unpack("i", fcntl.ioctl(wire, termios.TIOCOUTQ, bytes(4)))[0]:  # noqa: ASYNC110
+            await anyio.sleep(0.005)

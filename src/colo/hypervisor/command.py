@@ -82,8 +82,11 @@ def _linux(vm: VmConfig) -> tuple[str, ...]:
 
 
 def _card(number: int, nic: NicConfig, listening_fd: int) -> tuple[str, ...]:
-    # romfile= : the boot ROM would travel with every checkpoint.
+    # romfile= : the boot ROM would travel with every checkpoint. guest_announce=off: docs/decisions/0007.
     return (
         *("-netdev", f"stream,id=n{number},server=on,addr.type=fd,addr.str={listening_fd}"),
-        *("-device", f"virtio-net-pci,id=nic{number},netdev=n{number},mac={nic.mac},romfile="),
+        *(
+            "-device",
+            f"virtio-net-pci,id=nic{number},netdev=n{number},mac={nic.mac},guest_announce=off,romfile=",
+        ),
     )

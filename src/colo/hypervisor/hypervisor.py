@@ -129,7 +129,8 @@ class Hypervisor:
     def connect_nics(self) -> list[socket.socket]:
         """Connect to every network card: frames with a 4-byte big-endian length before each.
 
-        The caller closes them.
+        The caller closes them. A card takes one connection at a time. While a guest cannot take frames (it has not
+        booted, or is stopped) QEMU reads one, and then neither more nor the end of the connection.
         """
         with ExitStack() as undo:
             connected = [undo.enter_context(connect(path)) for path in self.nic_paths]

@@ -53,8 +53,6 @@ class DeviceState:
         await self._qmp.execute(
             "migrate-set-capabilities", {"capabilities": [{"capability": "x-ignore-shared", "state": True}]}
         )
-        # After a load the virtio cards would announce themselves with frames that the guest never sent.
-        await self._qmp.execute("migrate-set-parameters", {"announce-rounds": 0})
         blocked = (await self._qmp.execute("query-migrate")).get("blocked-reasons", [])
         if blocked:
             raise QemuError(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
+import struct
 from typing import TYPE_CHECKING
 
 from colo.errors import QemuError, StateFolderError
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BACKLOG = 4
+_ONE_SECOND = struct.pack("ll", 1, 0)  # struct timeval
 
 
 def make_run_dir(run_dir: Path) -> None:
@@ -41,14 +42,20 @@ def listen(path: Path) -> socket.socket:
 
 
 def connect(path: Path) -> socket.socket:
-    """Connect to a listening unix stream socket; the kernel completes this before the other side accepts."""
+    """Connect to a listening unix stream socket. Non-blocking afterwards.
+
+    The kernel completes this before the other side accepts. Only when QEMU has not noticed yet that an earlier
+    connection is gone does it wait, at most one second.
+    """
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connected.settimeout(0)
+        # Not settimeout(): for a full backlog a non-blocking connect fails at once, see connect(2), EAGAIN.
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _ONE_SECOND)
         connected.connect(str(path))
+        connected.settimeout(0)
     except OSError as error:
         connected.close()
         raise QemuError(
-            f"{path}: {os.strerror(error.errno or 0)}", "QEMU does not listen there any more"
+            f"{path}: {error.strerror or error}", "QEMU does not accept connections there"
         ) from error
     return connected
