@@ -13,7 +13,7 @@ import anyio
 import pytest
 from counting import Ram
 
-from colo.errors import QemuError
+from colo.errors import QemuError, StateFolderError
 from colo.hypervisor import QemuDiedError, QmpTimeoutError, end_leftover
 from colo.hypervisor.leftover import write_pid_file
 
@@ -76,6 +76,28 @@ async def test_a_start_that_qemu_refuses_says_what_qemu_said_and_leaves_nothing(
     assert "exited with status 1" in str(error)
     assert "no-such-device" in str(error)
     assert list((tmp_path / "vm").iterdir()) == []
+    assert _scratch_folders() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+async def test_a_full_run_folder_is_an_error_and_no_qemu_is_left(
+    start: Start, qemu: Path, tmp_path: Path
+) -> None:
+    before = _scratch_folders()
+    folder = tmp_path / "vm"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", folder], check=True)  # noqa: ASYNC221
+    try:
+        (folder / "fill").write_bytes(bytes(4096))
+        with pytest.raises(ExceptionGroup) as caught:
+            async with start(qemu):
+                pass
+        (error,) = caught.value.exceptions
+        assert isinstance(error, StateFolderError)
+        assert "No space left" in str(error)
+        assert [entry.name for entry in folder.iterdir()] == ["fill"]
+    finally:
+        subprocess.run(["umount", folder], check=True)  # noqa: ASYNC221
     assert _scratch_folders() == before
 
 

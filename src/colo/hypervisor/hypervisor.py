@@ -82,9 +82,9 @@ class Hypervisor:
         with ExitStack() as undo:
             launched = await anyio.to_thread.run_sync(launch, vm, run_dir, program.path, accel, shim, undo)
             tasks.start_soon(launched.process.watch)
+            qmp = _session(launched, timeout_ms / 1000, on_event)
             try:
                 uffd, why_no_uffd = await _uffd(uffd_source, launched, undo)
-                qmp = _session(launched, timeout_ms / 1000, on_event)
                 await qmp.connect(launched.control, _START_S + _START_S_PER_GIB * vm.memory_mib / 1024)
                 launched.scratch.forget_ram()
                 spans = Spans()
@@ -92,6 +92,7 @@ class Hypervisor:
                 await state.prepare()
             except BaseException:
                 await launched.process.kill("the start failed")
+                await qmp.close()
                 raise
             rest = undo.pop_all()
         return cls(program, accel, uffd, why_no_uffd, spans, run_dir, len(vm.nic), launched, qmp, state, rest)
@@ -129,8 +130,8 @@ class Hypervisor:
     def connect_nics(self) -> list[socket.socket]:
         """Connect to every network card: frames with a 4-byte big-endian length before each.
 
-        The caller closes them. A card takes one connection at a time. While a guest cannot take frames (it has not
-        booted, or is stopped) QEMU reads one, and then neither more nor the end of the connection.
+        The caller closes them. A card takes one connection at a time. While a guest cannot take frames (not
+        booted, or stopped) QEMU reads one, and then neither more nor the end of the connection.
         """
         with ExitStack() as undo:
             connected = [undo.enter_context(connect(path)) for path in self.nic_paths]

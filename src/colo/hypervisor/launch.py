@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from colo.errors import StateFolderError
 from colo.hypervisor.command import Inherited, command_line
 from colo.hypervisor.leftover import end_leftover, remove_pid_file, write_pid_file
 from colo.hypervisor.process import QemuProcess
@@ -53,6 +54,15 @@ def launch(
     Blocks while the kernel zeroes the guest's memory. What must be removed once QEMU is gone is registered
     with `undo`.
     """
+    try:
+        return _launch(vm, run_dir, program, accel, shim, undo)
+    except OSError as error:
+        raise StateFolderError(f"{run_dir}: {error.strerror or error}", "see agent.run_dir") from error
+
+
+def _launch(
+    vm: VmConfig, run_dir: Path, program: str, accel: str, shim: bytes | None, undo: ExitStack
+) -> Launched:
     make_run_dir(run_dir)
     end_leftover(run_dir)
     scratch = make_scratch(run_dir, vm.memory_mib * MIB)
@@ -68,7 +78,11 @@ def launch(
         process = QemuProcess.start(command_line(program, vm, accel, inherited), extra_environment, fds)
     # Our copies of the listening sockets are closed now: from here on the death of QEMU shows as end of file.
     undo.callback(remove_pid_file, run_dir)
-    write_pid_file(run_dir, process.pid, scratch.folder)
+    try:
+        write_pid_file(run_dir, process.pid, scratch.folder)
+    except BaseException:
+        process.kill_now()  # nobody would ever find it again
+        raise
     return Launched(process, scratch, control, uffd_listener)
 
 

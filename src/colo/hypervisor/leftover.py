@@ -51,6 +51,7 @@ def write_pid_file(run_dir: Path, pid: int, scratch: Path) -> None:
 def remove_pid_file(run_dir: Path) -> None:
     """Forget the process: it has ended."""
     (run_dir / _NAME).unlink(missing_ok=True)
+    (run_dir / f"{_NAME}.new").unlink(missing_ok=True)
 
 
 def end_leftover(run_dir: Path) -> int | None:

@@ -84,6 +84,11 @@ class QemuProcess:
             ) from error
         self._bury()
 
+    def kill_now(self) -> None:
+        """End it without an event loop, and wait: for a start that failed before it was watched."""
+        self.signal(signal.SIGKILL)
+        self._bury()
+
     async def _gone(self) -> None:
         """Wait for the death, without leaning on `watch`, whose task may have been cancelled."""
         if self._pidfd < 0:

@@ -44,8 +44,8 @@ def listen(path: Path) -> socket.socket:
 def connect(path: Path) -> socket.socket:
     """Connect to a listening unix stream socket. Non-blocking afterwards.
 
-    The kernel completes this before the other side accepts. Only when QEMU has not noticed yet that an earlier
-    connection is gone does it wait, at most one second.
+    The kernel completes this before the other side accepts. Only while QEMU has not noticed yet that an
+    earlier connection is gone does it wait, at most one second.
     """
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
