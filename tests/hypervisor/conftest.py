@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import tempfile
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -10,9 +12,8 @@ from counting import boot_disk, counting_vm
 from colo.hypervisor import Hypervisor
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
     Start = Callable[..., AbstractAsyncContextManager[Hypervisor]]
 
@@ -28,8 +29,15 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def start(disk: Path, tmp_path: Path) -> Start:
-    """Start a counting VM; whatever the test does to it, nothing is left."""
+def memory() -> Iterator[Path]:
+    """A folder on tmpfs: run folders in it hold the guest's memory themselves."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def start(disk: Path, memory: Path) -> Start:
+    """Start a counting VM; whatever the test does to it, no process is left."""
 
     @asynccontextmanager
     async def started(
@@ -42,7 +50,7 @@ def start(disk: Path, tmp_path: Path) -> Start:
         vm = counting_vm(qemu, disk, machine, **changes)
         async with anyio.create_task_group() as tasks:
             hypervisor = await Hypervisor.start(
-                vm, tmp_path / name, tasks, **{"timeout_ms": 5000, **(options or {})}
+                vm, memory / name, tasks, **{"timeout_ms": 5000, **(options or {})}
             )
             try:
                 yield hypervisor

@@ -51,12 +51,12 @@ class Unable(Compiled):
         raise PermissionError(1, "Operation not permitted")
 
 
-async def test_qemus_userfaultfd_arrives(start: Start, qemu: Path, tmp_path: Path) -> None:
+async def test_qemus_userfaultfd_arrives(start: Start, qemu: Path, tmp_path: Path, memory: Path) -> None:
     async with start(qemu, options={"uffd_source": Compiled(tmp_path)}) as vm:
         assert vm.uffd is not None
         assert "userfaultfd" in os.readlink(f"/proc/self/fd/{vm.uffd}")  # noqa: PTH115
         await vm.boot()
-    assert list((tmp_path / "vm").iterdir()) == []
+    assert list((memory / "vm").iterdir()) == []
 
 
 async def test_the_vm_starts_without_one_and_says_why(start: Start, qemu: Path, tmp_path: Path) -> None:
