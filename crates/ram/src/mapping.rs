@@ -46,6 +46,14 @@ impl Mapping {
         Ok(mapping)
     }
 
+    /// Has the kernel find memory for the first `len` bytes now rather than at the first touch, which may take long
+    /// (huge pages are zeroed and may have to be compacted first). Before Linux 5.14 it stays with the first touch.
+    pub(crate) fn populate(&self, len: usize) {
+        let len = len.min(self.len);
+        // SAFETY: populating does not change what the memory holds.
+        let _ = unsafe { madvise(self.base.as_ptr().cast(), len, Advice::LinuxPopulateWrite) };
+    }
+
     fn finish(base: *mut std::ffi::c_void, len: usize) -> Result<Self> {
         let base = NonNull::new(base.cast()).ok_or(Error::Size(len as u64))?;
         let mapping = Self { base, len };

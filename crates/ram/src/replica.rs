@@ -29,13 +29,15 @@ struct Store {
 
 impl Replica {
     /// A replica for this RAM. `staging_limit` bounds the bytes of all incoming checkpoints held at once (as many again
-    /// may be kept as empty buffers); the cache takes as much memory as the RAM.
+    /// may be kept as empty buffers); the cache takes as much memory as the RAM, all of it from the start: whoever
+    /// receives pages must not wait for memory. This may take seconds.
     ///
     /// # Errors
     /// When there is no room for the cache in the address space.
     pub fn new(ram: &GuestRam, staging_limit: u64) -> Result<Self> {
         let limit = usize::try_from(staging_limit).unwrap_or(usize::MAX);
         let cache = Mapping::private(ram.memory().len())?;
+        cache.populate(cache.len());
         Ok(Self {
             ram: ram.clone(),
             inbox: Mutex::new(Inbox::new(ram.pages(), limit)),

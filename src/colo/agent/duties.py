@@ -11,7 +11,7 @@ from attrs import define, field
 
 from colo.agent.local_vm import LocalVm
 from colo.agent.primary_pairing import PrimaryPairing
-from colo.agent.replica_pairing import ReplicaPairing
+from colo.agent.replica_pairing import ReplicaPairing, make_replica
 from colo.agent.steps import FAILURES
 from colo.fence import SelfFence
 from colo.model import messages
@@ -210,6 +210,7 @@ class Duties:
     async def _start_replica(self) -> None:
         try:
             vm = await self._start_qemu()
+            replica = await make_replica(self.config, vm)
             pairing = ReplicaPairing(
                 self.config,
                 self.relay,
@@ -218,6 +219,7 @@ class Duties:
                 post=lambda event: self._post_replica(pairing, event),
                 tell_role=self.tell_role,
                 send=self.link.send,
+                replica=replica,
             )
         except FAILURES as error:
             await self._failed("the replica did not start", error)

@@ -71,8 +71,9 @@ class PrimaryPairing:
 
     async def _fill(self) -> events.PrimaryEvent:
         assert self._precopy is not None
+        limit = self.config.checkpoint.max_staging_mib * _MIB
+        self._staging = await anyio.to_thread.run_sync(_core.Staging, self.vm.ram, limit)
         self._backlog = await self._precopy.run()
-        self._staging = _core.Staging(self.vm.ram, self.config.checkpoint.max_staging_mib * _MIB)
         return events.Trigger(events.Reason.FIRST)
 
     # --- the decision loop's ---

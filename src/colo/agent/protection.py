@@ -36,7 +36,7 @@ class Protection:
     loop: DecisionLoop
     link: Link
     tasks: TaskGroup
-    progress: Progress = field(factory=lambda: Progress("idle"))
+    progress: Progress = field(factory=lambda: Progress("begin", "looking at what runs here"))
     changes: Changes = field(factory=Changes)
     _running: bool = False
     _failure: ColoError | None = None

@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 _MIB = 1 << 20
 
 
+async def make_replica(config: Config, vm: LocalVm) -> Replica:
+    """The RAM cache, and the tracking of what the SVM writes. Takes seconds for a large VM."""
+
+    def make() -> Replica:
+        vm.tracker()
+        return _core.Replica(vm.ram, config.checkpoint.max_staging_mib * _MIB)
+
+    return await anyio.to_thread.run_sync(make)
+
+
 @define(eq=False)
 class ReplicaPairing:
     """`feed` is called by the decision loop only; `post` puts an event of this pairing into that loop."""
@@ -38,17 +48,15 @@ class ReplicaPairing:
     post: Callable[[events.SecondaryEvent], None]
     tell_role: Callable[[role.Event], None]
     send: Callable[[messages.Message], None]
+    replica: Replica
     machine: Secondary = field(factory=Secondary)
-    _replica: Replica = field(init=False)
     _steps: Steps = field(init=False)
     _whole: bool = False
     """The SVM's RAM holds a whole checkpoint, so that only written pages have to be restored."""
 
     def __attrs_post_init__(self) -> None:
         self._steps = Steps(self.tasks, self.post)
-        self._replica = _core.Replica(self.vm.ram, self.config.checkpoint.max_staging_mib * _MIB)
-        self.vm.tracker()
-        self.relay.begin_secondary(self._replica)
+        self.relay.begin_secondary(self.replica)
 
     def feed(self, event: events.SecondaryEvent, now: int) -> None:
         """One event through the machine. Raises PeerError and LocalError of the machine."""
@@ -81,7 +89,7 @@ class ReplicaPairing:
             case actions.SayLoaded(n):
                 self.send(messages.Loaded(n))
             case actions.ForgetCheckpoint(n):
-                self._replica.forget(n)
+                self.replica.forget(n)
             case actions.ForgetCut():
                 self.relay.forget_cut()
             case actions.ReadyToPromote():
@@ -101,18 +109,18 @@ class ReplicaPairing:
     async def _apply(self, n: int) -> events.Applied:
         def apply() -> None:
             written = self.vm.tracker().collect(stopped=True)
-            self._replica.apply(n, written if self._whole else _core.PageSet.all(self.vm.pages))
+            self.replica.apply(n, written if self._whole else _core.PageSet.all(self.vm.pages))
             self._whole = True
 
         await anyio.to_thread.run_sync(apply)
         return events.Applied()
 
     async def _load(self, n: int) -> events.DevicesLoaded:
-        await self.vm.hypervisor.load(self._replica.device(n))
+        await self.vm.hypervisor.load(self.replica.device(n))
         return events.DevicesLoaded()
 
     async def _mend(self) -> events.Mended:
-        await anyio.to_thread.run_sync(lambda: self._replica.mend(self.vm.tracker().collect(stopped=True)))
+        await anyio.to_thread.run_sync(lambda: self.replica.mend(self.vm.tracker().collect(stopped=True)))
         return events.Mended()
 
     async def _resume(self) -> events.SvmResumed:

@@ -16,6 +16,7 @@ from attrs import Factory, define, frozen
 
 from colo.api.client import AgentClient
 from colo.errors import AgentUnreachableError, ColoError
+from colo.hypervisor.leftover import end_leftover
 from colo.lab.namespaces import BRIDGE, Network, Port
 from colo.lab.process import HostProcess, send
 from colo.lab.settings import GUEST_ADDRESS, WITNESS_PORT, agent_toml
@@ -114,8 +115,9 @@ class Pair:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for host in self.hosts.values():
+        for name, host in self.hosts.items():
             host.strike(signal.SIGKILL)
+            await anyio.to_thread.run_sync(end_leftover, self.folder / name / "run" / "vm")
         self._stack.close()
 
     # --- processes ---
