@@ -1,4 +1,8 @@
+"""The Rust core. Numbers are 64 bit, times CLOCK_BOOTTIME in nanoseconds unless a name ends in `_ms`.
 
+All calls release the GIL where they wait or copy, and may come from any thread. A descriptor that is passed
+in is duplicated: the caller keeps its own, which becomes non-blocking with it.
+"""
 
 from os import PathLike
 from typing import Any, Literal, final
@@ -7,54 +11,65 @@ PAGE_SIZE: int
 """Bytes of a guest page: 4096."""
 
 class TrackingLostError(RuntimeError):
-    ...
+    """Written pages may have been missed (QEMU is a new process, the kernel refused): copy everything again,
+    with a new tracker.
+    """
 
 class StagingLimitError(RuntimeError):
-    ...
+    """More pages than the staging buffer may hold. Nothing was copied: the set is still to be sent."""
 
 def boottime_ns() -> int:
-    ...
+    """CLOCK_BOOTTIME: it goes on while the host sleeps. Leases, gates and hold limits use it."""
 
 def uffd_shim() -> bytes:
-    ...
+    """The shared object to preload into QEMU (`LD_PRELOAD`); see `crates/python/shim/uffd_shim.c`."""
 
 def guest_program() -> bytes:
-    ...
+    """The program inside the demo guest: a static executable for this machine."""
 
 def receive_uffd(fd: int, timeout_ms: int) -> tuple[int, int]:
-    ...
+    """Takes the userfaultfd that the shim sends over an accepted unix stream connection.
+
+    Gives (descriptor, pid of the sender by SO_PEERCRED). The caller owns the descriptor and checks the pid.
+    Raises OSError: with the errno of userfaultfd(2) when the shim could not create one, without when nothing
+    of the kind came in time.
+    """
 
 def probe_trackers() -> list[tuple[Literal["pagemap-scan", "soft-dirty", "compare"], bool, str]]:
-    ...
+    """(kind, usable here, why), in order of preference; each was tried on memory of this process."""
 
 @final
 class GuestRam:
-
+    """A shared mapping of the file behind QEMU's `memory-backend-file,share=on`. The file must not shrink."""
 
     def __new__(cls, fd: int, size: int) -> GuestRam:
-        ...
+        """Maps `size` bytes, a multiple of 4096. Raises ValueError (size), OSError (mapping)."""
 
     def blocks(self) -> int:
-        ...
+        """Blocks of 512 bytes that the file has (`st_blocks`). A drop means that a hole was punched: no
+        tracker reports it, so everything has to be copied again. Raises OSError.
+        """
 
 @final
 class PageSet:
-
+    """Numbers of guest pages. Immutable."""
 
     @staticmethod
     def all(pages: int) -> PageSet:
-        ...
+        """Pages 0 to `pages` - 1. Raises ValueError beyond 64 TiB."""
 
-    def union(self, other: PageSet) -> PageSet: ...
+    def union(self, other: PageSet) -> PageSet:
+        """Pages that are in either."""
+
     def runs(self) -> int:
-        ...
+        """How many contiguous runs it consists of."""
 
     def __len__(self) -> int:
-        ...
+        """How many pages it has."""
 
 @final
 class Tracker:
-
+    """Which pages the VM writes. Tracking begins when it is made; one per QEMU process."""
 
     def __new__(
         cls,
@@ -63,56 +78,93 @@ class Tracker:
         ram: GuestRam,
         uffd: int | None,
     ) -> Tracker:
-        ...
+        """`uffd` (of process `pid`, see `receive_uffd`) is what `pagemap-scan` needs.
+
+        Raises ValueError (no such kind, no uffd), RuntimeError (the process does not map the RAM as needed),
+        OSError.
+        """
 
     def collect(self, *, stopped: bool = False) -> PageSet:
-        ...
+        """Pages written since the last call, perhaps more, none missed: a write that happens meanwhile is in
+        this set or in the next one. Copy contents after the call, not before.
+
+        `stopped`: the VM stands still from before this call until the pages are copied; some trackers then
+        forget what they had to report twice. False is always right. Raises TrackingLostError.
+        """
 
 @final
 class Staging:
-
+    """The buffer that a checkpoint's pages are copied to while the VM is stopped, and sent from while it
+    runs.
+    """
 
     def __new__(cls, ram: GuestRam, limit_bytes: int) -> Staging:
-        ...
+        """Raises OSError when there is no memory for it."""
 
     def gather(self, pages: PageSet) -> int:
-        ...
+        """Copies these pages in place of those staged before; gives the bytes.
+
+        Raises StagingLimitError (they do not fit), RuntimeError (the previous ones are still being sent),
+        ValueError (pages that the RAM does not have); nothing was copied then.
+        """
 
 @final
 class Replica:
-
+    """The secondary's copy of the primary's RAM (the cache), and what is coming in. A resync begins with a
+    new one.
+    """
 
     def __new__(cls, ram: GuestRam, staging_limit: int) -> Replica:
-        ...
+        """`ram` is the SVM's; `staging_limit` bounds the bytes of checkpoints coming in. Raises OSError."""
 
     def device(self, checkpoint: int) -> bytes:
-        ...
+        """Device state of a checkpoint that is whole or was just applied. Raises RuntimeError."""
 
     def apply(self, checkpoint: int, dirty: PageSet) -> int:
-        ...
+        """The SVM is stopped: cache += what came in; SVM's RAM := cache on these pages and on `dirty` (what
+        the SVM wrote). Gives the pages copied. Raises RuntimeError when this checkpoint is not the next whole
+        one.
+        """
 
     def mend(self, dirty: PageSet) -> int:
-        ...
+        """SVM's RAM := cache on `dirty` (what reset or load wrote). Gives the pages copied. Raises
+        RuntimeError before any checkpoint was applied.
+        """
 
     def forget(self, checkpoint: int) -> None:
-        ...
+        """Drops what came in of this checkpoint and of later ones."""
 
     def ram_hash(self) -> int:
-        ...
+        """xxh3-64 of the SVM's RAM; means something while the SVM is stopped."""
 
     def cache_hash(self) -> int:
-        ...
+        """xxh3-64 of the cache."""
 
 @final
 class Tls:
-
+    """Our certificate and key and the CA of both nodes; PEM files. TLS 1.3 only, both sides show a
+    certificate whose DNS name is the node's. Where certificates limit their use they must allow both client
+    and server.
+    """
 
     def __new__(cls, ca: str | PathLike[str], cert: str | PathLike[str], key: str | PathLike[str]) -> Tls:
-        ...
+        """Raises OSError (unreadable) and ValueError (not what it should be); both name the file."""
 
 @final
 class Relay:
+    """The thread that moves frames between uplinks, VM sockets and link. It begins with role and gate closed.
 
+    Calls that change the role, and `cut`, have taken effect when they return, and raise TimeoutError after
+    2 s without an answer. The others are carried out in order, soon. After the end of the thread all but
+    `stop`, `events`, `gate` and `progress` raise RuntimeError; so does a call when 1024 wait.
+
+    Bounds. Bytes for a VM that does not read: 8 MiB per NIC; bytes for the link: 64 MiB, from 32 MiB on no
+    frames from the uplink. Beyond, frames from the uplink are dropped before either VM sees them
+    (`ingress_dropped`). A link whose 64 MiB are full is lost. Frames on their way to an uplink that is slow
+    or gated: the VM is not read from 4 MiB on. Frames held back by `pause_ingress`: 4 MiB, then the uplink is
+    not read. Frames after a cut on the secondary: 32 MiB, then they are dropped (`deferred_dropped`).
+    Events: 4096, then the link is lost.
+    """
 
     def __new__(
         cls,
@@ -123,88 +175,156 @@ class Relay:
         peer_timeout_ms: int,
         stall_timeout_ms: int,
     ) -> Relay:
-        ...
+        """`hold_ms`: a frame held that long asks for a checkpoint. `held_mib`: with that much held the VM is
+        not read. Raises OSError.
+        """
 
     def fileno(self) -> int:
-        ...
+        """An eventfd: readable when `events` has something. Only `events` reads it."""
 
     def events(self) -> list[tuple[Any, ...]]:
-        ...
+        """Takes all events so far, in order. Each is one of
+
+        ("link_up", peer: str)            both accepted each other: handshake done, first message there
+        ("link_down", reason: str)        the link ended, not by `detach_link`; attach another one
+        ("control", payload: bytes)       what the peer's agent sent
+        ("silent", ms: int)               nothing came for peer_timeout_ms; once until something does
+        ("stalled", ms: int)              heartbeats come, their progress stands still; once until it moves
+        ("divergence", nic: int, flow: str, kind: str, detail: str)   stream, end, handshake or message
+        ("hold_limit", nic: int, flow: str, ms: int)    a frame has waited for the SVM's twin
+        ("queue_limit", bytes: int)       too much is held or waits to be compared
+        ("sent", pages: int, bytes: int)  a round of `send_pages` has been handed to the link
+        ("state_complete", checkpoint: int, pages: int, bytes: int)   the replica holds all of it, checked
+        ("state_damaged", checkpoint: int, why: str)    it did not fit and was forgotten
+        ("vm_closed", nic: int)           the VM's socket ended, or sent what is no frame
+        ("uplink_closed", nic: int)       likewise
+        ("gate_closed",)                  the gate was open and is closed now
+        ("fatal", why: str)               the thread has ended
+
+        A divergence, a hold limit and a queue limit are reported once per epoch; a checkpoint is the answer
+        to all three.
+        """
 
     def attach_vm(self, nic: int, fd: int) -> None:
-        ...
+        """Connected stream socket of `-netdev stream` (4-byte big-endian length before each frame, 65550 at
+        most). Replaces an earlier one. Raises ValueError (no such NIC), OSError.
+        """
 
     def attach_uplink(self, nic: int, fd: int, kind: Literal["tap", "stream"]) -> None:
-        ...
+        """A tap opened with IFF_NO_PI and without IFF_VNET_HDR, or a stream socket framed like the VM's.
+        Replaces an earlier one. Raises ValueError, OSError.
+        """
 
     def attach_link(self, fd: int, tls: Tls, peer: str, *, server: bool) -> None:
-        ...
+        """Connected TCP socket to (server=False) or from (server=True) the node `peer`. Replaces an earlier
+        link without an event. Sets TCP_NODELAY, TCP_NOTSENT_LOWAT, TCP_USER_TIMEOUT. Not up after 5 s:
+        `link_down`. Raises ValueError (`peer` is no DNS name), OSError (not TCP).
+        """
 
     def detach_link(self) -> None:
-        ...
+        """Ends the link without an event, after sending what waits as far as the socket takes it at once."""
 
     def send(self, payload: bytes) -> None:
-        ...
+        """CONTROL to the peer's agent, 1 MiB at most (ValueError). In order with frames and cuts. Lost
+        without a link.
+        """
 
     def progress(self) -> None:
-        ...
+        """The decision loop lives. Heartbeats carry a count of these calls."""
 
     def gate(self, until_ns: int) -> None:
-        ...
+        """Frames may leave while the clock is below `until_ns`; asked before each write. 0 closes."""
 
     def pause_ingress(self, timeout_ms: int) -> bool:
-        ...
+        """Holds back frames from the uplinks, and waits until the VM has read all it was sent. False when it
+        has not after `timeout_ms`. Paused either way, until `resume_ingress`.
+        """
 
     def cut(self, checkpoint: int) -> None:
-        ...
+        """The VM is stopped: takes the rest of its output, begins epoch `checkpoint` + 1, tells the secondary
+        where in the stream of frames that is. The first cut after `alone` begins the feeding of the secondary
+        (role primary); a new link needs `alone` first.
+
+        At most one cut may be outstanding at the secondary: it has to deliver or forget before the next.
+        Raises RuntimeError: the link is not up, role closed or secondary, the VM goes on talking.
+        """
 
     def resume_ingress(self) -> None:
-        ...
+        """Frames from the uplinks go in again, those held back first."""
 
     def send_pages(self, ram: GuestRam, pages: PageSet) -> None:
-        ...
+        """A pre-copy round from live RAM; then ("sent", ...). Up to 8 transfers wait. Raises RuntimeError (no
+        link, too many).
+        """
 
     def send_state(self, checkpoint: int, staging: Staging, device: bytes) -> None:
-        ...
+        """A checkpoint: staged pages, device state, sums. Raises RuntimeError (no link, too many wait)."""
 
     def commit(self, checkpoint: int) -> None:
-        ...
+        """The secondary holds all of it (RECEIVED): what was sent before its cut goes out."""
 
     def loaded(self, checkpoint: int) -> None:
-        ...
+        """The SVM runs epoch `checkpoint` + 1 since now: hold limits count from here."""
 
     def alone(self) -> None:
-        ...
+        """No secondary (any more): what is held goes, later frames go at once. Also the way from closed to
+        serving. Raises RuntimeError for a secondary.
+        """
 
     def begin_secondary(self, replica: Replica) -> None:
-        ...
+        """Role secondary from anew: queues and translations are dropped, and the SVM's output is until
+        `enter_epoch`.
+        """
 
     def svm_stopped(self) -> None:
-        ...
+        """The SVM is stopped: its output is dropped until `enter_epoch`, and so is input that it has not
+        read. Raises RuntimeError when not secondary.
+        """
 
     def enter_epoch(self, epoch: int) -> None:
-        ...
+        """After the load, before the SVM runs: drops its output so far, forgets translations, labels what
+        follows. Raises RuntimeError: not secondary, or the SVM goes on talking.
+        """
 
     def deliver(self) -> None:
-        ...
+        """After the SVM runs, before LOADED is sent: what came in after the cut goes to the SVM."""
 
     def forget_cut(self) -> None:
-        ...
+        """The checkpoint will never be whole: what came in after its cut goes to the SVM. Raises RuntimeError
+        when not secondary.
+        """
 
     def promote(self) -> None:
-        ...
+        """Secondary to alone. Frames that wait for the SVM go to it; the SVM's output since shortly before
+        the primary was last heard (256 KiB at most) goes out, as the primary may not have sent it;
+        translations stay. Raises RuntimeError when not secondary.
+        """
 
     def close(self) -> None:
-        ...
+        """Role closed: nothing in, nothing out, queues dropped, from when this returns."""
 
     def inject(self, nic: int, frame: bytes) -> None:
-        ...
+        """A frame of our own to the uplink; the gate applies. Raises ValueError."""
 
     def guest_addresses(self, nic: int) -> list[tuple[str, str]]:
-        ...
+        """(MAC, IPv4 or IPv6 address) seen as source of the VM's frames, most recent first, 16 at most."""
 
     def stats(self) -> dict[str, int]:
-        ...
+        """Counters since the start:
+
+        frames_in, frames_out, vm_frames: from uplinks (on a secondary: to the SVM), to uplinks, from the VM
+        ingress_dropped, egress_dropped, deferred_dropped, svm_dropped, events_dropped: see the bounds above
+        ignored: messages of the peer that do not fit the role (late ones of a former role)
+        stale_ingress_bytes: what a stopped SVM had not read and will see after the load
+        link_bytes_in, link_bytes_out (encrypted), bulk_bytes (payload of pages and state), control_in
+
+        of the comparison, since the pairing began: primary_frames, secondary_frames, released_agreed,
+        released_commit, released_passed, clamped_acks, replaced_acks, divergences, hold_limits, queue_limits,
+        late_secondary, early_secondary, unmatched_secondary
+
+        and what is now: held_frames, held_bytes, flows; role (0 closed, 1 alone, 2 primary, 3 secondary),
+        link_up (0 or 1), egress_waiting (frames).
+        """
 
     def stop(self) -> None:
-        ...
+        """Ends the thread; descriptors are closed then. May be called again."""

@@ -2,46 +2,27 @@
 
 use crate::clock::{MS, boottime_ns};
 use crate::command::Command;
+use crate::config::{Config, new_compare};
 use crate::event::{Event, Shared, hush};
 use crate::gate::Gate;
-use crate::heartbeat::{Signal, Timing};
+use crate::heartbeat::Signal;
+use crate::ingress::Ingress;
 use crate::link::Link;
 use crate::nic::Nic;
-use crate::primary::Ingress;
+use crate::primary::Numbers;
 use crate::secondary::Secondary;
 use crate::stats::Counters;
-use colo_compare::{Compare, Limits, Translator};
+use colo_compare::{Compare, Translator};
 use rustix::event::PollFlags;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-/// Flows that are compared, and that are translated.
-const FLOWS: usize = 16_384;
-/// Bytes of one flow and side that wait to be compared.
-const PENDING_BYTES: usize = 4 << 20;
 /// A link that is not up by then never will be.
 const HANDSHAKE: u64 = 5_000 * MS;
 /// How often to ask whether the VM has read everything: nothing tells.
 const PAUSE_POLL: u64 = 200_000;
-
-/// What a relay is made of.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// Network cards of the VM.
-    pub nics: u8,
-    /// A frame held this long asks for a checkpoint.
-    pub hold_ms: u64,
-    /// Bytes of frames held before the VM has to wait.
-    pub held_bytes: usize,
-    /// Between two heartbeats.
-    pub heartbeat_ms: u64,
-    /// Nothing heard for this long is told as silence.
-    pub peer_timeout_ms: u64,
-    /// No progress for this long is told as a stall.
-    pub stall_timeout_ms: u64,
-}
 
 /// See docs/architecture.md, "Relay roles".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +55,7 @@ pub(crate) struct Engine {
     /// After a failover: clients speak the numbers of the VM that is gone.
     pub(crate) translator: Option<Translator>,
     pub(crate) ingress: Ingress,
+    pub(crate) numbers: Numbers,
     pub(crate) secondary: Secondary,
     pub(crate) gate: Gate,
     pub(crate) counters: Counters,
@@ -97,6 +79,7 @@ impl Engine {
             compare: new_compare(config, now),
             translator: None,
             ingress: Ingress::default(),
+            numbers: Numbers::default(),
             secondary: Secondary::new(),
             gate: Gate::default(),
             counters: Counters::default(),
@@ -256,30 +239,6 @@ impl Engine {
             link.fail("the agent does not read its events");
         }
     }
-
-    pub(crate) fn timing(&self) -> Timing {
-        Timing {
-            beat: self.config.heartbeat_ms.max(1).saturating_mul(MS),
-            silent_after: self.config.peer_timeout_ms.saturating_mul(MS),
-            stalled_after: self.config.stall_timeout_ms.saturating_mul(MS),
-        }
-    }
-}
-
-/// A comparison that lets everything pass until the first cut.
-pub(crate) fn new_compare(config: Config, now: u64) -> Compare {
-    let mut compare = Compare::new(Limits {
-        hold_ns: config.hold_ms.saturating_mul(MS),
-        held_bytes: config.held_bytes,
-        flows: FLOWS,
-        pending_bytes: PENDING_BYTES,
-    });
-    compare.alone(now);
-    compare
-}
-
-pub(crate) fn new_translator() -> Translator {
-    Translator::new(FLOWS)
 }
 
 /// Answers a call. Nobody waits any more? Then nobody needs it.

@@ -167,7 +167,7 @@ impl Engine {
     }
 
     fn flush_uplink(&mut self, index: u8) {
-        let known = self.ingress.isn_known;
+        let known = self.numbers.known;
         let shared = std::sync::Arc::clone(&self.shared);
         let Some(nic) = self.nic(index) else { return };
         match nic.flush_egress(known, || shared.gate_is_open()) {

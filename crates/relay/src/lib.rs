@@ -6,8 +6,10 @@
 //! knows the sequence numbers it speaks of; every queue is bounded.
 
 mod addresses;
+mod calls;
 mod clock;
 mod command;
+mod config;
 mod egress;
 mod engine;
 mod error;
@@ -16,6 +18,7 @@ mod framing;
 mod gate;
 mod handle;
 mod heartbeat;
+mod ingress;
 mod io;
 mod link;
 mod link_io;
@@ -30,7 +33,7 @@ mod uplink;
 
 pub use clock::boottime_ns;
 pub use command::UplinkKind;
-pub use engine::Config;
+pub use config::Config;
 pub use error::Error;
 pub use event::Event;
 pub use handle::Relay;

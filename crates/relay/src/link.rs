@@ -32,8 +32,6 @@ pub(crate) struct Link {
     pub(crate) feeding: bool,
     /// ISN messages there were when feeding began; confirmations count from here.
     pub(crate) isn_base: u64,
-    /// ISN messages that the secondary has confirmed on this link.
-    pub(crate) isn_acked: u64,
     /// ISN messages received on this link.
     pub(crate) isn_received: u64,
     pub(crate) since: u64,
@@ -56,7 +54,6 @@ impl Link {
             up: false,
             feeding: false,
             isn_base: 0,
-            isn_acked: 0,
             isn_received: 0,
             since: now,
             failed: None,

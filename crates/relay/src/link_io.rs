@@ -16,7 +16,7 @@ impl Engine {
         if let Some(old) = self.link.take() {
             old.close();
         }
-        self.link = Some(Link::new(fd, session, peer, self.timing(), self.now));
+        self.link = Some(Link::new(fd, session, peer, self.config.timing(), self.now));
     }
 
     pub(crate) fn detach_link(&mut self) {

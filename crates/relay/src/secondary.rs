@@ -1,7 +1,8 @@
 //! The SVM: fed with the primary's input, heard by the primary only.
 
 use crate::clock::MS;
-use crate::engine::{Engine, Role, new_compare, new_translator};
+use crate::config::{new_compare, new_translator};
+use crate::engine::{Engine, Role};
 use crate::error::Error;
 use crate::event::Event;
 use crate::link_io::Offence;

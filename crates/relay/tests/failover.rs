@@ -1,4 +1,5 @@
 //! One side goes away.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod common;
 
@@ -103,7 +104,8 @@ fn a_survivor_is_protected_again_over_a_new_link() {
     put(&pair.p.uplink, &request("not for the new one yet"));
     pair.p_then_s();
     assert_eq!(get(&pair.p.vm), request("not for the new one yet"));
-    pair.checkpoint(2);
+    // The numbers begin anew with the pairing.
+    pair.checkpoint(1);
     quiet(&pair.s.vm);
     put(&pair.p.vm, &answer("compared"));
     quiet(&pair.p.uplink);
@@ -131,4 +133,28 @@ fn a_peer_that_hangs_is_silent() {
     let _peer = FakePeer::connect(&side, &ca);
     side.event(|event| matches!(event, Event::LinkUp { .. }).then_some(()));
     side.event(|event| matches!(event, Event::Silent { ms } if *ms >= 400).then_some(()));
+}
+
+#[test]
+fn a_new_link_alone_makes_no_new_pairing() {
+    let pair = protected();
+    let (to_s, to_p) = tcp_pair();
+    pair.p
+        .relay
+        .attach_link(to_s.as_fd(), &pair.ca.node("alpha").unwrap(), "beta", false)
+        .unwrap();
+    pair.s
+        .relay
+        .attach_link(to_p.as_fd(), &pair.ca.node("beta").unwrap(), "alpha", true)
+        .unwrap();
+    pair.p
+        .event(|event| matches!(event, Event::LinkUp { .. }).then_some(()));
+    assert!(
+        pair.p
+            .relay
+            .cut(2)
+            .unwrap_err()
+            .to_string()
+            .contains("begins alone")
+    );
 }

@@ -1,4 +1,5 @@
 //! What peers, VMs and clients must not be able to do.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod common;
 

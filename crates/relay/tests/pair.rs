@@ -1,4 +1,5 @@
 //! Two relays in lock-step.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod common;
 

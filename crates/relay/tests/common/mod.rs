@@ -1,14 +1,18 @@
 //! Two relays on one machine: sockets instead of VMs and taps, real TLS over loopback in between.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its part")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "helpers of tests"
 )]
 
+mod peer;
+
+pub use peer::FakePeer;
+
 use colo_link::testing::TestCa;
-use colo_link::{Decoder, Message, Outgoing, Session};
 use colo_packet::build::{Route, udp};
 use colo_ram::{GuestRam, Replica};
 use colo_relay::{Config, Event, Relay, UplinkKind, boottime_ns};
@@ -260,73 +264,4 @@ pub fn readable(fd: &impl AsFd, patience: Duration) -> bool {
     };
     let mut fds = [PollFd::new(fd, PollFlags::IN)];
     poll(&mut fds, Some(&timeout)).unwrap() > 0
-}
-
-/// The other end of a side's link, played by the test: node "alpha", which says only what it is told to.
-pub struct FakePeer {
-    socket: TcpStream,
-    session: Session,
-    decoder: Decoder,
-    queue: Outgoing,
-}
-
-impl FakePeer {
-    /// Linked to the side, which is node "beta".
-    pub fn connect(side: &Side, ca: &TestCa) -> Self {
-        let (socket, ours) = tcp_pair();
-        side.relay
-            .attach_link(ours.as_fd(), &ca.node("beta").unwrap(), "alpha", true)
-            .unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let session = ca.node("alpha").unwrap().client("beta").unwrap();
-        let mut peer = Self {
-            socket,
-            session,
-            decoder: Decoder::default(),
-            queue: Outgoing::new(64 << 20),
-        };
-        peer.send(&Message::Heartbeat {
-            progress: 1,
-            boottime: 1,
-        });
-        while !peer.session.is_established() {
-            peer.read();
-        }
-        peer.flush();
-        peer
-    }
-
-    pub fn send(&mut self, message: &Message<'_>) {
-        self.queue.push(message).unwrap();
-        self.flush();
-    }
-
-    /// Reads until a message fits.
-    pub fn await_message(&mut self, wanted: impl Fn(&Message<'_>) -> bool) {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            while let Some(message) = self.decoder.next_message().unwrap() {
-                if wanted(&message) {
-                    return;
-                }
-            }
-            assert!(Instant::now() < until, "the message did not come");
-            self.read();
-        }
-    }
-
-    fn read(&mut self) {
-        let mut bytes = [0; 65_536];
-        let count = self.socket.read(&mut bytes).unwrap();
-        assert!(count > 0, "the relay ended the link");
-        self.session.receive(&bytes[..count], &mut self.decoder).unwrap();
-        self.flush();
-    }
-
-    fn flush(&mut self) {
-        // The relay may have ended the link already: that is what some tests are about.
-        let _ = self
-            .session
-            .flush(&mut self.socket, &mut self.queue, usize::MAX, &mut |_| None);
-    }
 }
