@@ -5,6 +5,7 @@
 //! (nanoseconds of CLOCK_BOOTTIME), frames and events out. See docs/architecture.md, `compare`.
 
 mod acks;
+mod compare;
 mod epochs;
 mod event;
 mod flow;
@@ -19,9 +20,9 @@ mod stats;
 mod stream;
 mod table;
 mod tcp;
-
-mod compare;
+pub mod translate;
 
 pub use compare::{Compare, Limits};
 pub use event::{Difference, Event};
 pub use stats::Stats;
+pub use translate::Translator;

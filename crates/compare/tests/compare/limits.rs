@@ -1,0 +1,176 @@
+//! What happens when something is full, slow or over.
+
+use colo_compare::{Event, Limits};
+use colo_packet::build;
+
+use crate::world::{HOLD, MS, World, at, data, fin, limits, pure_ack, route, segment, syn_ack};
+
+const MINUTE: u64 = 60_000 * MS;
+
+fn small() -> Limits {
+    Limits {
+        pending_bytes: 10,
+        ..limits()
+    }
+}
+
+fn queue_limit(world: &mut World) -> bool {
+    std::iter::from_fn(|| world.event()).any(|event| matches!(event, Event::QueueLimit { .. }))
+}
+
+#[test]
+fn too_many_unanswered_bytes_of_the_primary_ask_for_a_checkpoint_and_lose_nothing() {
+    let mut world = World::new(small());
+    world.p(data(0, 100, b"12345678"));
+    assert!(!queue_limit(&mut world));
+    world.p(data(8, 100, b"12345678"));
+    assert!(queue_limit(&mut world));
+    world.p(data(16, 100, b"12345678"));
+    assert!(!queue_limit(&mut world), "told once per epoch");
+    world.cut(1);
+    world.commit(1);
+    assert_eq!(world.released().len(), 3);
+    world.load(1);
+    world.p(data(24, 100, b"x"));
+    world.s(&data(24, 100, b"x"));
+    assert_eq!(world.payloads(), [b"x"], "the next epoch agrees again");
+}
+
+#[test]
+fn a_secondary_too_far_ahead_leaves_the_primary_to_the_commit() {
+    let mut world = World::new(small());
+    world.p(data(0, 100, b"a"));
+    world.s(&data(0, 100, b"a"));
+    world.released();
+    world.s(&data(1, 100, b"12345678901234567890"));
+    world.p(data(1, 100, b"12345"));
+    assert!(world.released().is_empty());
+    world.p(data(0, 100, b"a"));
+    world.after(HOLD);
+    assert!(std::iter::from_fn(|| world.event()).any(|event| matches!(event, Event::HoldLimit { .. })));
+    world.cut(1);
+    world.commit(1);
+    assert_eq!(world.payloads(), [b"12345".to_vec(), b"a".to_vec()]);
+}
+
+#[test]
+fn held_bytes_are_bounded_and_told() {
+    let mut world = World::new(Limits {
+        held_bytes: 1000,
+        ..limits()
+    });
+    for number in 0..20 {
+        world.p(build::udp(route(), &[number; 20]));
+    }
+    assert!(world.compare.full());
+    assert!(queue_limit(&mut world));
+    world.cut(1);
+    world.commit(1);
+    assert!(!world.compare.full());
+    assert_eq!(world.compare.stats().held_bytes, 0);
+}
+
+fn from_port(port: u16, payload: &[u8]) -> Vec<u8> {
+    let mut route = route();
+    route.destination.set_port(port);
+    build::udp(route, payload)
+}
+
+#[test]
+fn flows_beyond_the_limit_wait_for_a_commit_in_order() {
+    let mut world = World::new(Limits { flows: 2, ..limits() });
+    for port in 1..5 {
+        world.p(from_port(port, b"a"));
+    }
+    assert!(queue_limit(&mut world));
+    assert_eq!(world.compare.stats().flows, 2);
+    for port in 1..5 {
+        world.s(&from_port(port, b"a"));
+    }
+    assert_eq!(world.released(), [from_port(1, b"a"), from_port(2, b"a")]);
+    world.cut(1);
+    world.commit(1);
+    assert_eq!(world.released(), [from_port(3, b"a"), from_port(4, b"a")]);
+}
+
+#[test]
+fn flows_that_are_over_make_room() {
+    let mut world = World::new(Limits { flows: 2, ..limits() });
+    for port in 1..100 {
+        world.p(from_port(port, b"a"));
+        world.s(&from_port(port, b"a"));
+        world.after(MINUTE);
+    }
+    assert_eq!(world.released().len(), 99);
+    assert!(!queue_limit(&mut world));
+}
+
+#[test]
+fn a_closed_connection_is_forgotten_after_a_minute_and_an_idle_one_after_two_hours() {
+    for (last, lifetime) in [(fin(0, b""), MINUTE), (data(0, 100, b"x"), 120 * MINUTE)] {
+        let mut world = World::connected();
+        world.p(last.clone());
+        world.after(1000 * MINUTE);
+        assert_eq!(world.compare.stats().flows, 1, "never while something waits");
+        world.s(&last);
+        world.after(lifetime - 1);
+        assert_eq!(world.compare.stats().flows, 1);
+        world.after(1);
+        assert_eq!(world.compare.stats().flows, 0);
+    }
+}
+
+#[test]
+fn a_flood_of_half_open_connections_is_over_in_a_minute() {
+    let mut world = World::new(Limits {
+        flows: 100,
+        ..limits()
+    });
+    for second in 0..1000_u32 {
+        let mut route = route();
+        route.destination.set_port(second as u16 + 1);
+        let options = [2, 4, 5, 180];
+        let syn = build::Segment {
+            seq: second,
+            ack: 7,
+            flags: 0x12,
+            options: &options,
+            ..Default::default()
+        };
+        let frame = build::tcp(route, &syn);
+        world.s(&frame);
+        world.p(frame);
+        world.after(1000 * MS);
+    }
+    assert_eq!(world.released().len(), 1000);
+}
+
+#[test]
+fn the_deadline_is_the_oldest_wait_s() {
+    let mut world = World::connected();
+    world.p(data(0, 100, b"a"));
+    let first = world.now;
+    world.after(MS);
+    world.p(from_port(1, b"b"));
+    assert_eq!(world.compare.next_deadline(), Some(first + HOLD));
+    world.s(&data(0, 100, b"a"));
+    assert_eq!(world.compare.next_deadline(), Some(first + MS + HOLD));
+    world.s(&from_port(1, b"b"));
+    assert_eq!(world.compare.next_deadline(), None);
+}
+
+#[test]
+fn nothing_counts_as_held_when_all_has_gone() {
+    let mut world = World::connected();
+    world.p(pure_ack(0, 300));
+    world.p(data(0, 300, b"abc"));
+    world.p(segment(0, at(3), 300, &[]));
+    world.p(syn_ack(99, 4));
+    world.s(&data(0, 300, b"abc"));
+    world.s(&syn_ack(1, 4));
+    world.cut(1);
+    world.commit(1);
+    let stats = world.compare.stats();
+    assert_eq!((stats.held_frames, stats.held_bytes), (0, 0));
+    assert_eq!(world.compare.next_deadline(), None);
+}

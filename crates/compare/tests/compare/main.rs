@@ -1,0 +1,16 @@
+//! The release rule, behaviour by behaviour.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod acks;
+mod epochs;
+mod handshake;
+mod limits;
+mod message;
+mod property;
+mod stream;
+mod world;
