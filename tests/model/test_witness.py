@@ -90,6 +90,14 @@ def test_a_late_request_cannot_make_a_struck_off_replica_a_standby_again() -> No
     assert state.records["vm"].standby is None
 
 
+def test_a_late_acquire_does_not_depose_the_vm_that_its_own_node_runs_by_now() -> None:
+    late = (TTL * 9, Acquire("vm", "a", TTL, seen=0))
+    _, answers = play(HELD, late, (TTL * 9, Renew("vm", "a", 1)), (TTL * 99, Acquire("vm", "a", TTL, seen=1)))
+    assert refusal(answers[1]) is Refusal.HELD
+    assert record(answers[2]).token == 1
+    assert record(answers[3]).token == 2
+
+
 def test_a_released_token_cannot_be_renewed_by_a_late_request() -> None:
     _, answers = play(HELD, (1, Release("vm", "a", 1)), (2, Renew("vm", "a", 1)))
     assert refusal(answers[2]) is Refusal.STALE
@@ -118,7 +126,7 @@ def test_more_vms_than_the_witness_remembers_are_refused() -> None:
 nodes = st.sampled_from(["a", "b", "c"])
 tokens = st.integers(0, 4)
 requests = st.one_of(
-    st.builds(Acquire, st.just("vm"), nodes, st.just(TTL)),
+    st.builds(Acquire, st.just("vm"), nodes, st.just(TTL), st.none() | tokens),
     st.builds(Renew, st.just("vm"), nodes, tokens),
     st.builds(SetStandby, st.just("vm"), nodes, tokens, st.integers(0, 5), st.none() | nodes),
     st.builds(Release, st.just("vm"), nodes, tokens),

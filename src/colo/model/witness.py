@@ -57,11 +57,17 @@ class Witness:
 
 @frozen
 class Acquire:
-    """`node` wants to run the VM; it will renew well within `ttl_ns`."""
+    """`node` wants to run the VM; it will renew well within `ttl_ns`.
+
+    `seen` is the last token of this VM that the node knows (a refusal shows the record). A request that was
+    given up for lost and comes late knows an old one: it must not depose the VM that its own node runs now.
+    None asks without this protection.
+    """
 
     vm: str
     node: str
     ttl_ns: int
+    seen: int | None = None
 
 
 @frozen
@@ -103,7 +109,7 @@ Request = Acquire | Renew | SetStandby | Release
 class Refusal(Enum):
     """Why not. HELD may change by itself; the others do not."""
 
-    HELD = "held"  # the lease has not run out
+    HELD = "held"  # the lease has not run out, or the node has not seen its last token
     NOT_ELIGIBLE = "not-eligible"  # neither last holder nor standby
     STALE = "stale"  # the token is not that of a lease that this node holds, or the serial is an old one
     FULL = "full"
@@ -148,7 +154,7 @@ def _acquire(record: Record | None, request: Acquire, now: int, *, full: bool) -
         return Granted(Record(1, request.node, None, request.ttl_ns, now + request.ttl_ns))
     if request.node not in (record.holder, record.standby):
         return Refused(Refusal.NOT_ELIGIBLE, record)
-    if record.held_against(request.node, now):
+    if record.held_against(request.node, now) or request.seen not in (None, record.token):
         return Refused(Refusal.HELD, record)
     return Granted(Record(record.token + 1, request.node, None, request.ttl_ns, now + request.ttl_ns))
 

@@ -169,8 +169,8 @@ class Agent:
         node, sent, timing = self.host.name, self.host.clock(), self.world.timing
         request: lease.Request
         match action:
-            case ask.AcquireLease():
-                request = lease.Acquire("vm", node, timing.lease_ttl_ms * MS)
+            case ask.AcquireLease(seen):
+                request = lease.Acquire("vm", node, timing.lease_ttl_ms * MS, seen)
             case ask.RenewLease(token):
                 request = lease.Renew("vm", node, token)
             case ask.NameStandby(token, serial, standby):
@@ -276,6 +276,6 @@ def _meaning(answer: lease.Answer, sent: int) -> ask.LeaseAnswer:
         case lease.Granted(record):
             return ask.LeaseGranted(record.token, sent)
         case lease.Refused(lease.Refusal.HELD, record) if record:
-            return ask.LeaseHeld(record.holder)
+            return ask.LeaseHeld(record.holder, record.token)
         case lease.Refused(refusal):
             return ask.LeaseRefused(refusal.value)

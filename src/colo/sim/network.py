@@ -58,8 +58,9 @@ class End:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.open = True
-        self.receive: Callable[[object], None] = lambda _message: None
-        self.down: Callable[[str], None] = lambda _why: None
+        self._early: list[object] = []
+        self._receive: Callable[[object], None] = self._early.append
+        self._down: Callable[[str], None] = lambda _why: None
         self._life = host.life
         self._other: End = self
         self._free = 0
@@ -74,11 +75,17 @@ class End:
             one._other, one._network, one._loop = other, network, loop  # noqa: SLF001  the two are one thing
         return left, right
 
+    def attach(self, receive: Callable[[object], None], down: Callable[[str], None]) -> None:
+        """Who hears this end; first of all what arrived before there was anybody."""
+        self._receive, self._down = receive, down
+        for message in self._early:
+            receive(message)
+
     def send(self, message: object, transfer: int = 0) -> None:
         """In order; `transfer` is what the size of it costs."""
         if self.open:
             other = self._other
-            self._carry(transfer, lambda: other.receive(message) if other.open else None)
+            self._carry(transfer, lambda: other._hear(message))  # noqa: SLF001
 
     def close(self, why: str) -> None:
         """The other end hears of it, unless the network is cut."""
@@ -86,10 +93,14 @@ class End:
             self.open = False
             self._carry(0, lambda: self._other._shut(why))  # noqa: SLF001
 
+    def _hear(self, message: object) -> None:
+        if self.open:
+            self._receive(message)
+
     def _shut(self, why: str) -> None:
         if self.open:
             self.open = False
-            self.down(why)
+            self._down(why)
 
     def _carry(self, transfer: int, call: Callable[[], None]) -> None:
         other = self._other

@@ -102,9 +102,9 @@ class Relay:
     def attach_link(self, link: End) -> None:
         """The peer is heard from now on."""
         self._link = link
-        link.receive, link.down = self._received, self._down
         self._heard = self._moved = self._host.clock()
         self._their_progress = -1
+        link.attach(self._received, self._down)
 
     def detach_link(self, why: str) -> None:
         """Closes the link, if there is one."""

@@ -67,7 +67,7 @@ def standing_by() -> Story:
 
 def test_a_vm_starts_only_with_the_lease() -> None:
     story = Story()
-    assert story.then(on.Boot()) == (ask.AcquireLease(),)
+    assert story.then(on.Boot()) == (ask.AcquireLease(0),)
     assert kinds(story.granted()) == [SetGate, do.StartVm]
     assert story.state is State.UNPROTECTED
 
@@ -81,7 +81,7 @@ def test_a_boot_while_another_node_holds_the_lease_ends_idle() -> None:
 def test_a_boot_waits_for_the_lease_of_its_own_former_life() -> None:
     story = Story(on.Boot(), ask.LeaseHeld("alpha"))
     assert story.state is State.STARTING
-    assert story.wait(100) == (ask.AcquireLease(),)
+    assert story.wait(100) == (ask.AcquireLease(0),)
 
 
 def test_protected_begins_when_the_witness_knows_the_standby_not_before() -> None:
@@ -224,8 +224,16 @@ def test_a_secondary_asks_again_as_long_as_the_primary_holds_the_lease() -> None
     story.then(on.PeerLost("silent"), on.ReplicaReady())
     for _ in range(5):
         story.then(ask.LeaseHeld("alpha"))
-        assert story.wait(100) == (ask.AcquireLease(),)
+        assert story.wait(100) == (ask.AcquireLease(0),)
     assert story.state is State.READY
+
+
+def test_a_secondary_asks_again_at_once_when_it_learns_of_a_token() -> None:
+    story = standing_by()
+    story.then(on.PeerLost("silent"))
+    assert story.then(ask.LeaseHeld("alpha", 7)) == (ask.AcquireLease(7),)
+    assert story.then(ask.LeaseHeld("alpha", 7)) == ()
+    assert story.wait(100) == (ask.AcquireLease(7),)
 
 
 def test_a_secondary_that_the_primary_left_behind_gives_up_and_drops_its_replica() -> None:

@@ -44,7 +44,9 @@ _OPEN_WISHES = frozenset({Wish.KEEP, Wish.NAME_STANDBY, Wish.CLEAR_STANDBY})
 
 @frozen
 class AcquireLease:
-    """`acquire` at the witness."""
+    """`acquire` at the witness. `seen`: the last token that is known; 0 is none."""
+
+    seen: int
 
 
 @frozen
@@ -94,9 +96,10 @@ class LeaseGranted:
 
 @frozen
 class LeaseHeld:
-    """Acquire only: the lease has not run out yet."""
+    """Acquire only: the lease has not run out yet, or `token`, its last, was not seen."""
 
     holder: str
+    token: int = 0
 
 
 @frozen
@@ -128,6 +131,7 @@ class LeaseKeeper:
         self._asked_for = Wish.NOTHING
         self._wish = Wish.NOTHING
         self._serial = 0
+        self._seen = 0
         self._next_ask = 0
         self._sent_ns = 0
         self._standby_possible = False
@@ -182,7 +186,7 @@ class LeaseKeeper:
     def _request(self, standby: str | None) -> LeaseRequest:
         match self._wish:
             case Wish.ACQUIRE:
-                return AcquireLease()
+                return AcquireLease(self._seen)
             case Wish.NAME_STANDBY | Wish.CLEAR_STANDBY:
                 self._serial += 1
                 name = standby if self._wish is Wish.NAME_STANDBY else None
@@ -206,9 +210,8 @@ class LeaseKeeper:
             case LeaseGranted():
                 self.trouble = ""
                 return self._granted(asked, answer, outdated=outdated)
-            case LeaseHeld(holder):
-                self.trouble = f"{holder} holds the lease"
-                return LeaseTaken(self.trouble) if holder != self._node else None
+            case LeaseHeld():
+                return self._held(answer, now)
             case LeaseRefused(why):
                 return self._refused(asked, why)
             case WitnessUnreachable(why):
@@ -221,7 +224,8 @@ class LeaseKeeper:
     def _granted(self, asked: LeaseRequest, answer: LeaseGranted, *, outdated: bool) -> LeaseEvent | None:
         if isinstance(asked, ReleaseLease):
             return self._gone("the lease is given back")
-        self.token, self._sent_ns = answer.token, answer.sent_ns
+        self.token = self._seen = answer.token
+        self._sent_ns = answer.sent_ns
         if not outdated:
             self._next_ask = answer.sent_ns + self._timing.renew_ns
         match asked:
@@ -237,6 +241,13 @@ class LeaseKeeper:
                 return None
             case _:
                 assert_never(asked)
+
+    def _held(self, answer: LeaseHeld, now: int) -> LeaseEvent | None:
+        self.trouble = f"{answer.holder} holds the lease"
+        if answer.token > self._seen:
+            self._seen, self._next_ask = answer.token, now  # now that it is seen, the answer may be another
+            return None
+        return LeaseTaken(self.trouble) if answer.holder != self._node else None
 
     def _refused(self, asked: LeaseRequest, why: str) -> LeaseEvent:
         self.trouble = why
