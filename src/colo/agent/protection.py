@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _TICK_S = 0.2
 _BOOT_S = 60.0
-_READY_S = 60.0
+_READY_S = 30.0
+_READY_S_PER_GIB = 15.0
+"""The secondary allocates the VM's memory twice before it is ready."""
 _PAGE = 4096
 _FILLING = frozenset({State.SYNCING, State.CONFIRMING})
 _RUNS = frozenset({State.UNPROTECTED, State.DEGRADED})
@@ -111,14 +113,15 @@ class Protection:
         self._tell(Progress("connect", f"connecting to {self.loop.config.agent.peer}"))
         self._link_failure = None
         await self.link.call()
-        with anyio.move_on_after(_READY_S):
+        patience_s = _READY_S + _READY_S_PER_GIB * self.loop.config.vm.memory_mib / 1024
+        with anyio.move_on_after(patience_s):
             await self._until(lambda: self._link_failure is not None or self.loop.role.state not in _RUNS)
         if self._link_failure is not None:
             raise self._link_failure
         if self.loop.role.state in _RUNS:
             self.loop.inbox.post(lambda: self.link.drop("no replica in time"))
             raise PeerUnreachableError(
-                f"{self.loop.config.agent.peer_node} made no replica in {_READY_S:g} s", "see its log"
+                f"{self.loop.config.agent.peer_node} made no replica in {patience_s:g} s", "see its log"
             )
 
     async def _fill(self) -> None:

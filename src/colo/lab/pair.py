@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from colo.api.service import Progress, Status
+    from colo.api.service import CheckpointReport, Progress, Status
 
 HOSTS = ("alpha", "beta")
 CLIENT, WITNESS = "client", "witness"
@@ -191,6 +191,16 @@ class Pair:
         client = self.client("boot", "await-guest")
         if await anyio.to_thread.run_sync(client.wait, 2 * _BOOT_S) != 0:
             raise ColoError("the guest does not answer", f"read {client.log}")
+
+    async def checkpoint(self, name: str = HOSTS[0]) -> CheckpointReport:
+        """Takes one now."""
+        async with self.agent(name) as client:
+            return await client.checkpoint()
+
+    def kill(self, name: str) -> None:
+        """The host dies, with everything on it."""
+        self.hosts[name].strike(signal.SIGKILL)
+        self.hosts[name].agent.wait(_START_S)
 
     async def until(self, name: str, state: str, seconds: float = 20.0) -> Status:
         """Waits until an agent's state is this one."""

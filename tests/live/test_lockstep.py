@@ -1,0 +1,95 @@
+"""Two copies agree: identical answers go out at once, without any checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import pytest
+
+from colo.lab.pair import Options, Pair
+from colo.lab.records import Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from colo.lab.pair import Guest
+
+pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(180)]
+
+LOCKSTEP = Options(checkpoint={"period_ms": 0})
+
+
+async def _run(pair: Pair, kind: str, *arguments: str) -> Record:
+    process = pair.client(f"{kind}-{'-'.join(arguments)}".replace("/", "_"), kind, *arguments)
+    await anyio.to_thread.run_sync(process.wait, 60.0)
+    record = Record(process.log)
+    record.read()
+    return record
+
+
+async def test_a_hundred_gets_are_answered_in_lockstep_without_a_mismatch(
+    tmp_path: Path, lab_guest: Guest
+) -> None:
+    async with Pair(tmp_path, lab_guest, LOCKSTEP) as pair:
+        await pair.protected()
+        await _run(pair, "gets", "--count", "5")  # what the boot left behind (neighbours, caches) is settled
+        await pair.checkpoint()
+        before = await pair.status("alpha")
+        record = await _run(pair, "gets", "--count", "100")
+        after = await pair.status("alpha")
+    assert record.whole
+    assert record.answers == 100
+    # SYN-ACK, data and FIN of each connection: all released because the copies agreed.
+    agreed = after.traffic["released_agreed"] - before.traffic["released_agreed"]
+    assert agreed >= 300
+    assert after.traffic["divergences"] == before.traffic["divergences"]
+    assert after.checkpoints.by_reason.get("mismatch", 0) == before.checkpoints.by_reason.get("mismatch", 0)
+
+
+async def test_a_page_that_differs_between_the_copies_forces_a_checkpoint_and_is_delivered(
+    tmp_path: Path, lab_guest: Guest
+) -> None:
+    async with Pair(tmp_path, lab_guest, LOCKSTEP) as pair:
+        await pair.protected()
+        record = await _run(pair, "gets", "--count", "3", "--path", "/random", "--any-body")
+        status = await pair.status("alpha")
+    assert record.whole
+    assert record.answers == 3
+    assert status.checkpoints.by_reason["mismatch"] >= 1
+    assert status.state == "protected"
+
+
+async def test_a_failover_by_command_hands_the_vm_over(tmp_path: Path, lab_guest: Guest) -> None:
+    async with Pair(tmp_path, lab_guest) as pair:
+        await pair.protected()
+        counter = pair.client("counter", "counter", "--count", "100", "--interval", "0.02")
+        async with pair.agent("beta") as secondary:
+            said = await secondary.failover()
+        await pair.until("beta", "degraded")
+        await pair.until("alpha", "idle")
+        await anyio.to_thread.run_sync(counter.wait, 60.0)
+        record = Record(counter.log)
+        record.read()
+    assert "resign" in said
+    assert record.whole
+    assert record.answers == 100
+
+
+async def test_the_survivor_is_protected_again_by_the_host_that_came_back(
+    tmp_path: Path, lab_guest: Guest
+) -> None:
+    async with Pair(tmp_path, lab_guest) as pair:
+        await pair.protected()
+        counter = pair.client("counter", "counter", "--interval", "0.02")
+        for victim, survivor in (("alpha", "beta"), ("beta", "alpha")):
+            pair.kill(victim)
+            await pair.until(survivor, "degraded")
+            await pair.start_agent(victim)
+            async for _ in pair.protect(survivor):
+                pass
+        counter.end()
+        record = Record(counter.log)
+        record.read()
+    assert record.whole
+    assert record.answers > 0
