@@ -36,7 +36,11 @@ fn main() {
         }
         let stats = compare.stats();
         assert_eq!((stats.released_agreed, stats.held_frames), (pairs as u64, 0));
-        let who = if secondary_ahead { "secondary ahead" } else { "primary ahead" };
+        let who = if secondary_ahead {
+            "secondary ahead"
+        } else {
+            "primary ahead"
+        };
         let rate = pairs as f64 / spent.as_secs_f64();
         let size = payload.len();
         println!(
@@ -53,13 +57,25 @@ fn main() {
 fn frames(connections: usize, round: usize, payload: &[u8]) -> Vec<Vec<u8>> {
     let frame = |connection: usize, segment: usize| {
         let guest = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 2), 80));
-        let client = SocketAddr::from((Ipv4Addr::from(0x0a01_0000 + (connection >> 14) as u32), connection as u16));
+        let client = SocketAddr::from((
+            Ipv4Addr::from(0x0a01_0000 + (connection >> 14) as u32),
+            connection as u16,
+        ));
         let seq = ((round * BURST + segment) * payload.len()) as u32;
-        let segment = Segment { seq, ack: 1, flags: flag::ACK, window: 500, payload, options: &[] };
+        let segment = Segment {
+            seq,
+            ack: 1,
+            flags: flag::ACK,
+            window: 500,
+            payload,
+            options: &[],
+        };
         build::tcp(Route::new(guest, client), &segment)
     };
     let bursts = (0..connections).flat_map(|connection| (0..BURST).map(move |segment| (connection, segment)));
-    bursts.map(|(connection, segment)| frame(connection, segment)).collect()
+    bursts
+        .map(|(connection, segment)| frame(connection, segment))
+        .collect()
 }
 
 /// One machine says each frame LEAD frames before the other.
@@ -70,7 +86,11 @@ fn run(compare: &mut Compare, frames: Vec<Vec<u8>>, secondary_ahead: bool) -> Du
     for step in 0..mirror.len() + LEAD {
         let now = step as u64;
         let (first, last) = (step < mirror.len(), step >= LEAD);
-        let (say_primary, say_secondary) = if secondary_ahead { (last, first) } else { (first, last) };
+        let (say_primary, say_secondary) = if secondary_ahead {
+            (last, first)
+        } else {
+            (first, last)
+        };
         if let Some(frame) = say_primary.then(|| primary.next()).flatten() {
             compare.primary(0, frame, now);
         }

@@ -1,0 +1,105 @@
+//! How a connection begins, and takes the place of an older one with the same ports.
+
+use colo_packet::{Direction, Item, Tcp, classify};
+
+use super::{Connection, piece};
+use crate::acks::Acks;
+use crate::event::Event;
+use crate::outlet::Outlet;
+use crate::pair::{Piece, Trouble};
+use crate::queue::Queue;
+use crate::stream::Stream;
+use crate::table::Key;
+
+impl Connection {
+    pub(super) fn primary_syn(
+        &mut self,
+        key: Key,
+        tcp: &Tcp<'_>,
+        outlet: &mut Outlet,
+    ) -> Result<(), Trouble> {
+        if self.handshake.is_of(tcp.seq) {
+            return Ok(());
+        }
+        self.replace(outlet);
+        self.stream = Stream::begun(outlet.epochs.current, tcp.seq);
+        outlet.events.push_back(Event::Isn {
+            nic: key.nic,
+            flow: key.flow,
+            isn: tcp.seq,
+        });
+        let limit = outlet.limits.pending_bytes;
+        self.stream.primary(after_syn(tcp.seq, tcp), limit)?;
+        let early = self.handshake.begin(tcp);
+        match early.as_deref().and_then(parse) {
+            Some(secondary) => {
+                self.handshake.meet(tcp, &secondary)?;
+                self.greeted(tcp.seq, &secondary, limit)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A new connection has the same ports: what waits of the old one waits for a commit, but acknowledgements are
+    /// needless.
+    fn replace(&mut self, outlet: &mut Outlet) {
+        let (needless, rest): (Queue, Queue) = std::mem::take(&mut self.queue)
+            .into_iter()
+            .partition(|segment| segment.kind.is_ack());
+        self.queue = rest;
+        self.queue.iter_mut().for_each(|segment| segment.stale = true);
+        for segment in needless {
+            outlet.stats.replaced_acks += 1;
+            outlet.let_go(segment.held);
+        }
+        self.acks = Acks::default();
+        (self.secondary_reset, self.reset, self.lasting) = (false, false, false);
+    }
+
+    /// The SVM's SYN: its sequence number is its own, unless it was translated.
+    pub(super) fn secondary_syn(
+        &mut self,
+        epoch: u64,
+        frame: &[u8],
+        tcp: &Tcp<'_>,
+        limit: usize,
+    ) -> Result<(), Trouble> {
+        if self.handshake.is_waiting() {
+            let mut waiting = self.queue.iter().filter(|segment| segment.is_live_syn());
+            let Some(own) = waiting.next().and_then(|segment| parse(&segment.held.frame)) else {
+                return Ok(());
+            };
+            self.handshake.meet(&own, tcp)?;
+            let isn = own.seq;
+            return self.greeted(isn, tcp, limit);
+        }
+        let over = self.reset || self.stream.ended();
+        if epoch == self.stream.epoch() && !self.handshake.is_repeated(tcp, over) {
+            self.handshake.keep_early(frame);
+        }
+        Ok(())
+    }
+
+    /// Both have begun the same connection.
+    fn greeted(&mut self, isn: u32, secondary: &Tcp<'_>, limit: usize) -> Result<(), Trouble> {
+        if secondary.ack_flag() {
+            self.acks.secondary(secondary.ack);
+        }
+        self.stream.secondary(after_syn(isn, secondary), limit)
+    }
+}
+
+/// What a SYN carries, at its place in the PVM's stream.
+fn after_syn<'a>(isn: u32, tcp: &Tcp<'a>) -> Piece<'a> {
+    Piece {
+        seq: isn.wrapping_add(1),
+        ..piece(tcp)
+    }
+}
+
+fn parse(frame: &[u8]) -> Option<Tcp<'_>> {
+    match classify(frame, Direction::Outgoing) {
+        Item::Tcp(tcp) => Some(tcp),
+        _ => None,
+    }
+}
