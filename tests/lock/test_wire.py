@@ -101,3 +101,9 @@ def test_a_lease_that_still_runs_never_shows_zero() -> None:
     record = Record(1, "alpha", None, 2_000_000_000, expires_ns=1_000_001)
     assert LeaseRecord.of(record, 1_000_000).remaining_ms == 1
     assert LeaseRecord.of(record, 1_000_001).remaining_ms == 0
+
+
+def test_what_an_acquire_has_seen_survives_the_wire() -> None:
+    for seen in (None, 0, 7):
+        request = Acquire("web", "alpha", 1_000_000, seen)
+        assert decode_request(encode_request(1, request)) == (1, request)

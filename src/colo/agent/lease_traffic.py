@@ -23,7 +23,7 @@ async def carry(client: LeaseClient, request: lease.LeaseRequest, ttl_ms: int) -
         grant = await _ask(client, request, ttl_ms)
     except LeaseRefusedError as refused:
         if refused.refusal is Refusal.HELD and refused.record is not None:
-            return lease.LeaseHeld(refused.record.holder)
+            return lease.LeaseHeld(refused.record.holder, refused.record.token)
         return lease.LeaseRefused(refused.message)
     except LeaseError as error:
         _log.info("witness-unreachable", why=error.message)
@@ -33,8 +33,8 @@ async def carry(client: LeaseClient, request: lease.LeaseRequest, ttl_ms: int) -
 
 async def _ask(client: LeaseClient, request: lease.LeaseRequest, ttl_ms: int) -> Grant:
     match request:
-        case lease.AcquireLease():
-            return await client.acquire(ttl_ms)
+        case lease.AcquireLease(seen):
+            return await client.acquire(ttl_ms, seen)
         case lease.RenewLease(token):
             return await client.renew(token)
         case lease.NameStandby(token, serial, standby):

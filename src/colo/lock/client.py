@@ -118,9 +118,9 @@ class LeaseClient:
         self._pause_s = _FIRST_PAUSE_S
         self._not_before = 0.0
 
-    async def acquire(self, ttl_ms: int) -> Grant:
-        """Ask for the lease: a new token, no standby."""
-        return await self._granted(Acquire(self._vm, self._node, ttl_ms * _NS_PER_MS))
+    async def acquire(self, ttl_ms: int, seen: int | None = None) -> Grant:
+        """Ask for the lease: a new token, no standby. `seen` is the last token known: see `model.witness`."""
+        return await self._granted(Acquire(self._vm, self._node, ttl_ms * _NS_PER_MS, seen))
 
     async def renew(self, token: int) -> Grant:
         """Keep the lease of `token`."""

@@ -1,6 +1,7 @@
 """What the witness and its clients say: one JSON object per line, at most 4 KiB, one answer per request.
 
-Request: {"id", "op", "vm", "node"} and, by op: acquire {"ttl_ms"}, renew and release {"token"}, set_standby
+Request: {"id", "op", "vm", "node"} and, by op: acquire {"ttl_ms",
+"seen"} (null or the last token known), renew and release {"token"}, set_standby
 {"token", "serial", "standby"}, status {}, forget {}.
 
 Answer: {"id", "result", "record"} with result granted, refused (then also "refusal", a value of
@@ -89,8 +90,8 @@ def encode_request(request_id: int, request: Request | Status | Forget) -> bytes
         "node": request.node,
     }
     match request:
-        case Acquire(ttl_ns=ttl_ns):
-            body["ttl_ms"] = ttl_ns // _NS_PER_MS
+        case Acquire(ttl_ns=ttl_ns, seen=seen):
+            body |= {"ttl_ms": ttl_ns // _NS_PER_MS, "seen": seen}
         case SetStandby(token=token, serial=serial, standby=standby):
             body |= {"token": token, "serial": serial, "standby": standby}
         case Renew(token=token) | Release(token=token):
@@ -104,7 +105,9 @@ def decode_request(line: bytes) -> tuple[int, Request | Status | Forget]:
     request_id, vm, node = _number(body, "id"), _name(body, "vm", _VM), _name(body, "node", _NODE)
     match body.get("op"):
         case "acquire":
-            return request_id, Acquire(vm, node, _number(body, "ttl_ms", 1, MAX_TTL_MS) * _NS_PER_MS)
+            ttl_ns = _number(body, "ttl_ms", 1, MAX_TTL_MS) * _NS_PER_MS
+            seen = None if body.get("seen") is None else _number(body, "seen")
+            return request_id, Acquire(vm, node, ttl_ns, seen)
         case "renew":
             return request_id, Renew(vm, node, _number(body, "token"))
         case "set_standby":
