@@ -269,3 +269,67 @@ fn alone_everything_goes_in_order_and_a_cut_ends_it() {
     world.p(data(3, 100, b"d"));
     assert!(world.released().is_empty());
 }
+
+#[test]
+fn with_nothing_held_of_the_old_epoch_the_new_one_waits_for_its_commit_all_the_same() {
+    let mut world = World::connected();
+    world.cut(1);
+    world.p(data(0, 100, b"new"));
+    world.label = 2;
+    world.s(&data(0, 100, b"new"));
+    assert!(world.released().is_empty());
+    world.commit(1);
+    assert_eq!(world.payloads(), [b"new"]);
+}
+
+#[test]
+fn after_a_difference_any_number_of_segments_sent_before_the_load_is_compared() {
+    let mut world = World::connected();
+    world.p(data(0, 100, b"p"));
+    world.s(&data(0, 100, b"s"));
+    world.cut(1);
+    for offset in 1..=500 {
+        world.p(data(offset, 100, b"x"));
+    }
+    world.commit(1);
+    world.load(1);
+    world.released();
+    world.s(&data(1, 100, &[b'x'; 500]));
+    assert_eq!(world.released().len(), 500);
+}
+
+#[test]
+fn what_the_secondary_acknowledged_before_a_load_it_has_not_after_it() {
+    let mut world = World::connected();
+    world.s(&pure_ack(0, 500));
+    world.cut(1);
+    world.commit(1);
+    world.load(1);
+    world.p(pure_ack(0, 500));
+    assert!(world.released().is_empty());
+    world.s(&pure_ack(0, 500));
+    assert_eq!(world.acks(), [500]);
+}
+
+#[test]
+fn an_acknowledgement_of_a_newer_epoch_does_not_replace_one_the_commit_will_release() {
+    let mut world = World::connected();
+    world.p(pure_ack(0, 200));
+    world.cut(1);
+    world.p(pure_ack(0, 300));
+    world.commit(1);
+    assert_eq!(world.acks(), [200]);
+}
+
+#[test]
+fn a_syn_of_the_secondary_from_an_old_epoch_answers_for_nothing_new() {
+    let mut world = World::new(limits());
+    world.s(&syn_ack(5, 100));
+    world.cut(1);
+    world.commit(1);
+    world.load(1);
+    world.p(syn_ack(ISN, 100));
+    assert!(world.released().is_empty());
+    world.s(&syn_ack(5, 100));
+    assert_eq!(world.released().len(), 1);
+}

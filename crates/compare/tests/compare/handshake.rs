@@ -112,9 +112,10 @@ fn what_waits_of_a_replaced_connection_goes_with_the_commit_only() {
 fn the_secondary_may_be_in_the_next_connection_already() {
     let mut world = World::connected();
     world.s(&syn_ack(OTHER, 9000));
-    world.s(&segment(0, OTHER, 9001, b"unknown numbers"));
+    world.s(&data(0, 9001, b"numbers of another connection"));
     world.p(data(0, 100, b"old"));
     assert!(world.released().is_empty());
+    assert_eq!(world.event(), None);
     world.p(pure_ack(3, 100));
     world.p(syn_ack(7, 9000));
     world.cut(1);

@@ -174,3 +174,22 @@ fn nothing_counts_as_held_when_all_has_gone() {
     assert_eq!((stats.held_frames, stats.held_bytes), (0, 0));
     assert_eq!(world.compare.next_deadline(), None);
 }
+
+#[test]
+fn a_flow_that_had_no_room_does_not_overtake_itself_when_there_is() {
+    let mut world = World::new(Limits { flows: 1, ..limits() });
+    world.p(from_port(1, b"a"));
+    world.s(&from_port(1, b"a"));
+    world.released();
+    world.p(from_port(2, b"first"));
+    world.after(MINUTE);
+    world.p(from_port(2, b"second"));
+    world.s(&from_port(2, b"second"));
+    assert!(world.released().is_empty());
+    world.cut(1);
+    world.commit(1);
+    assert_eq!(
+        world.released(),
+        [from_port(2, b"first"), from_port(2, b"second")]
+    );
+}

@@ -151,3 +151,18 @@ fn link_chores_pass_uncompared() {
     assert_eq!(world.compare.stats().released_passed, 1);
     assert_eq!(world.compare.stats().flows, 0);
 }
+
+#[test]
+fn equal_datagrams_that_wait_need_an_answer_each() {
+    let mut world = world();
+    for payload in [b"x", b"a", b"a"] {
+        world.p(udp(payload));
+    }
+    world.s(&udp(b"a"));
+    world.s(&udp(b"x"));
+    assert_eq!(world.released(), [udp(b"x"), udp(b"a")]);
+    world.p(udp(b"y"));
+    world.s(&udp(b"y"));
+    world.s(&udp(b"a"));
+    assert_eq!(world.released(), [udp(b"a"), udp(b"y")]);
+}
