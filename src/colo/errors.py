@@ -65,7 +65,7 @@ class LeaseError(ColoError):
 
 
 class CapabilityError(ColoError):
-    """This machine lacks something that is needed: a tap device, a right, a kernel feature."""
+    """Something is missing on this machine: a tap device, a right, a kernel feature."""
 
     exit_code = 11
 

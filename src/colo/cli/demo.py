@@ -31,7 +31,8 @@ def command(qemu: str, guest: Path, seconds: float) -> None:
     """Boot a guest, protect it, kill its host under load, and check that no client noticed.
 
     Two agents and a witness run as separate processes in network namespaces of this machine: needs root, or
-    a user namespace that may open /dev/net/tun. Exit code 0 only if every client got every byte, in order, once.
+    a user namespace that may open /dev/net/tun. Exit code 0 only if every client got every byte, in order,
+    once.
     """
     import anyio
 
