@@ -313,7 +313,7 @@ fn what_the_secondary_acknowledged_before_a_load_it_has_not_after_it() {
 
 #[test]
 fn an_acknowledgement_of_a_newer_epoch_does_not_replace_one_the_commit_will_release() {
-    let mut world = World::connected();
+    let mut world = World::new(limits());
     world.p(pure_ack(0, 200));
     world.cut(1);
     world.p(pure_ack(0, 300));
@@ -332,4 +332,16 @@ fn a_syn_of_the_secondary_from_an_old_epoch_answers_for_nothing_new() {
     assert!(world.released().is_empty());
     world.s(&syn_ack(5, 100));
     assert_eq!(world.released().len(), 1);
+}
+
+#[test]
+fn after_a_commit_a_connection_found_in_mid_stream_has_nothing_unknown() {
+    let mut world = World::new(limits());
+    world.p(data(10, 100, b"kl"));
+    world.cut(1);
+    world.commit(1);
+    world.load(1);
+    world.released();
+    world.p(data(8, 100, b"ijkl"));
+    assert_eq!(world.payloads(), [b"ijkl"]);
 }

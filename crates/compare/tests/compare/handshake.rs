@@ -126,3 +126,14 @@ fn the_secondary_may_be_in_the_next_connection_already() {
         "the acknowledgement is needless"
     );
 }
+
+#[test]
+fn acknowledgements_of_a_replaced_connection_do_not_count_for_the_new_one() {
+    let mut world = World::connected();
+    world.s(&pure_ack(0, 50_000));
+    world.p(syn_ack(OTHER, 100));
+    world.s(&syn_ack(OTHER, 100));
+    assert_eq!(world.acks(), [100]);
+    world.p(segment(0, OTHER.wrapping_add(1), 200, &[]));
+    assert!(world.released().is_empty());
+}

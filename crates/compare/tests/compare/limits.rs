@@ -193,3 +193,38 @@ fn a_flow_that_had_no_room_does_not_overtake_itself_when_there_is() {
         [from_port(2, b"first"), from_port(2, b"second")]
     );
 }
+
+/// A flow that is over a minute after this.
+fn exchange(world: &mut World, port: u16) {
+    world.s(&from_port(port, b"a"));
+    world.p(from_port(port, b"a"));
+    assert_eq!(world.released().len(), 1, "no room for port {port}");
+}
+
+#[test]
+fn a_full_table_is_searched_for_the_one_flow_that_is_over() {
+    let mut world = World::new(Limits {
+        flows: 50,
+        ..limits()
+    });
+    exchange(&mut world, 1000);
+    world.now += MINUTE;
+    for port in 1..50 {
+        exchange(&mut world, port);
+    }
+    exchange(&mut world, 2000);
+}
+
+#[test]
+fn the_table_stays_small_while_flows_come_and_go() {
+    let mut world = World::new(limits());
+    for port in 1..900 {
+        exchange(&mut world, port);
+        world.now += MINUTE / 10;
+    }
+    assert!(
+        world.compare.stats().flows < 20,
+        "{}",
+        world.compare.stats().flows
+    );
+}

@@ -159,10 +159,7 @@ fn equal_datagrams_that_wait_need_an_answer_each() {
         world.p(udp(payload));
     }
     world.s(&udp(b"a"));
-    world.s(&udp(b"x"));
-    assert_eq!(world.released(), [udp(b"x"), udp(b"a")]);
-    world.p(udp(b"y"));
-    world.s(&udp(b"y"));
     world.s(&udp(b"a"));
-    assert_eq!(world.released(), [udp(b"a"), udp(b"y")]);
+    world.s(&udp(b"x"));
+    assert_eq!(world.released(), [udp(b"x"), udp(b"a"), udp(b"a")]);
 }
