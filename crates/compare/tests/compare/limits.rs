@@ -207,11 +207,10 @@ fn a_full_table_is_searched_for_the_one_flow_that_is_over() {
         flows: 50,
         ..limits()
     });
-    exchange(&mut world, 1000);
-    world.now += MINUTE;
-    for port in 1..50 {
-        exchange(&mut world, port);
-    }
+    (1..=50).for_each(|port| exchange(&mut world, port));
+    world.now += MINUTE - 1;
+    (1..50).for_each(|port| exchange(&mut world, port));
+    world.now += 1;
     exchange(&mut world, 2000);
 }
 
