@@ -66,8 +66,10 @@ fn with_nobody_listening_the_program_runs_as_ever() {
 fn a_program_that_may_not_have_one_says_so() {
     let socket = Scratch::new(".sock");
     let listener = UnixListener::bind(&*socket).unwrap();
-    // One descriptor is left, for the socket: userfaultfd fails with EMFILE.
-    let script = r#"ulimit -n 4; exec env LD_PRELOAD="$SHIM" COLO_UFFD_SOCK="$SOCK" sleep 0"#;
+    // One descriptor is left, for the socket: userfaultfd fails with EMFILE. Whoever runs this test may have left us
+    // some of its own (make its jobserver, flock its lock).
+    let script = r#"for fd in 3 4 5 6 7 8 9; do eval "exec $fd>&-"; done
+        ulimit -n 4; exec env LD_PRELOAD="$SHIM" COLO_UFFD_SOCK="$SOCK" sleep 0"#;
     let mut command = Command::new("sh");
     command
         .args(["-c", script])
@@ -75,6 +77,19 @@ fn a_program_that_may_not_have_one_says_so() {
         .env("SOCK", &socket)
         .stdin(Stdio::null());
     let mut child = command.spawn().unwrap();
+    let mut waits = [rustix::event::PollFd::new(
+        &listener,
+        rustix::event::PollFlags::IN,
+    )];
+    let patience = rustix::time::Timespec {
+        tv_sec: 10,
+        tv_nsec: 0,
+    };
+    assert_eq!(
+        rustix::event::poll(&mut waits, Some(&patience)),
+        Ok(1),
+        "the program did not start"
+    );
     let (stream, _) = listener.accept().unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     let Err(colo_ram::Error::Shim(error)) = colo_ram::receive_uffd(&stream, deadline) else {
