@@ -14,34 +14,42 @@ const COMPACT_AT: usize = 64 * 1024;
 /// The length before a frame is none that QEMU sends: the stream is lost.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("a frame of {0} bytes")]
-pub(crate) struct BadLength(u32);
+pub struct BadLength(u32);
 
 /// What one read gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fill {
+pub enum Fill {
+    /// Bytes came.
     Bytes,
+    /// Nothing now.
     Empty,
+    /// The other end has closed.
     End,
 }
 
 /// Bytes of a stream, cut into frames.
-pub(crate) struct FrameReader {
+pub struct FrameReader {
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
 }
 
-impl FrameReader {
-    pub(crate) fn new() -> Self {
+impl Default for FrameReader {
+    fn default() -> Self {
         Self {
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
             start: 0,
             end: 0,
         }
     }
+}
 
+impl FrameReader {
     /// Reads once. All frames must have been taken before: what is left then always leaves room.
-    pub(crate) fn fill(&mut self, fd: impl AsFd) -> io::Result<Fill> {
+    ///
+    /// # Errors
+    /// The read fails.
+    pub fn fill(&mut self, fd: impl AsFd) -> io::Result<Fill> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -58,7 +66,10 @@ impl FrameReader {
     }
 
     /// The next whole frame.
-    pub(crate) fn next_frame(&mut self) -> Result<Option<&mut [u8]>, BadLength> {
+    ///
+    /// # Errors
+    /// [`BadLength`].
+    pub fn next_frame(&mut self) -> Result<Option<&mut [u8]>, BadLength> {
         let waiting = self.buffer.get(self.start..self.end).unwrap_or_default();
         let Some((header, rest)) = waiting.split_first_chunk::<HEADER>() else {
             return Ok(None);
@@ -79,7 +90,7 @@ impl FrameReader {
 
 /// Frames on their way out, many to a write.
 #[derive(Default)]
-pub(crate) struct FrameWriter {
+pub struct FrameWriter {
     bytes: Vec<u8>,
     start: usize,
     /// End of the frame that `start` lies in; equal to `start` between frames.
@@ -88,7 +99,7 @@ pub(crate) struct FrameWriter {
 
 impl FrameWriter {
     /// Appends a frame. An empty or overlong one would end the stream for the reader: it is left out.
-    pub(crate) fn push(&mut self, frame: &[u8]) {
+    pub fn push(&mut self, frame: &[u8]) {
         if frame.is_empty() || frame.len() > MAX_FRAME {
             return;
         }
@@ -103,17 +114,20 @@ impl FrameWriter {
     }
 
     /// Bytes that wait.
-    pub(crate) fn len(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.bytes.len() - self.start
     }
 
     /// Drops what waits, but for the rest of a frame already begun: the reader counts on it.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.bytes.truncate(self.boundary);
     }
 
     /// Writes once; false when the socket takes no more now.
-    pub(crate) fn write_to(&mut self, fd: impl AsFd) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// The write fails.
+    pub fn write_to(&mut self, fd: impl AsFd) -> io::Result<bool> {
         match write(fd, self.bytes.get(self.start..).unwrap_or_default()) {
             Ok(count) => {
                 self.advance(count);
@@ -178,7 +192,7 @@ mod tests {
                 wire.extend_from_slice(&(frame.len() as u32).to_be_bytes());
                 wire.extend_from_slice(frame);
             }
-            let (mut reader, mut seen, mut rest) = (FrameReader::new(), Vec::new(), wire.as_slice());
+            let (mut reader, mut seen, mut rest) = (FrameReader::default(), Vec::new(), wire.as_slice());
             for cut in cuts.iter().cycle() {
                 if rest.is_empty() { break }
                 let (piece, later) = rest.split_at((*cut).min(rest.len()));
@@ -193,7 +207,7 @@ mod tests {
         fn arbitrary_bytes_are_frames_or_an_error(bytes in prop::collection::vec(prop_oneof![0..3_u8, any::<u8>()], 0..300)) {
             let (mut source, sink) = pair();
             source.write_all(&bytes).unwrap();
-            let _ = read_frames(&mut FrameReader::new(), &sink);
+            let _ = read_frames(&mut FrameReader::default(), &sink);
         }
 
         #[test]
@@ -213,14 +227,14 @@ mod tests {
             head.truncate(taken);
             writer.clear();
             writer.push(b"later");
-            while writer.len() > 0 {
+            while writer.waiting() > 0 {
                 prop_assert!(writer.write_to(&source).unwrap());
             }
             let mut wire = head;
             let _ = sink.read_to_end(&mut wire);
             let (mut again, check) = pair();
             again.write_all(&wire).unwrap();
-            let frames = read_frames(&mut FrameReader::new(), &check).unwrap();
+            let frames = read_frames(&mut FrameReader::default(), &check).unwrap();
             let whole = taken.div_ceil(2004);
             prop_assert_eq!(frames.len(), whole + 1);
             prop_assert_eq!(frames.last().unwrap(), b"later");
@@ -233,7 +247,7 @@ mod tests {
             let (mut source, sink) = pair();
             source.write_all(&length.to_be_bytes()).unwrap();
             assert_eq!(
-                read_frames(&mut FrameReader::new(), &sink),
+                read_frames(&mut FrameReader::default(), &sink),
                 Err(BadLength(length))
             );
         }

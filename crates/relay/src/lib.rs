@@ -37,3 +37,10 @@ pub use config::Config;
 pub use error::Error;
 pub use event::Event;
 pub use handle::Relay;
+
+/// The framing of streams, for fuzzing and for measurements from outside.
+#[cfg(feature = "testing")]
+pub mod testing {
+    pub use crate::framing::{BadLength, Fill, FrameReader, FrameWriter};
+    pub use crate::port::{Closed, Port};
+}

@@ -10,7 +10,7 @@ const OUTPUT_LIMIT: usize = 8 << 20;
 
 /// The socket is of no more use.
 #[derive(Debug)]
-pub(crate) struct Closed;
+pub struct Closed;
 
 impl From<io::Error> for Closed {
     fn from(_: io::Error) -> Self {
@@ -24,26 +24,31 @@ impl From<BadLength> for Closed {
     }
 }
 
-pub(crate) struct Port {
+/// A framed stream with what waits to be sent.
+pub struct Port {
     fd: OwnedFd,
     reader: FrameReader,
     writer: FrameWriter,
-    pub(crate) blocked: bool,
+    /// The socket took no more; to be cleared when it does.
+    pub blocked: bool,
 }
 
 impl Port {
     /// Takes a connected, non-blocking stream socket.
-    pub(crate) fn new(fd: OwnedFd) -> Self {
+    pub fn new(fd: OwnedFd) -> Self {
         Self {
             fd,
-            reader: FrameReader::new(),
+            reader: FrameReader::default(),
             writer: FrameWriter::default(),
             blocked: false,
         }
     }
 
     /// Reads once and hands over the frames; false when there was nothing.
-    pub(crate) fn receive(&mut self, mut each: impl FnMut(&mut [u8])) -> Result<bool, Closed> {
+    ///
+    /// # Errors
+    /// The other end has closed, the socket fails, or what came is no frame.
+    pub fn receive(&mut self, mut each: impl FnMut(&mut [u8])) -> Result<bool, Closed> {
         match self.reader.fill(&self.fd)? {
             Fill::Empty => return Ok(false),
             Fill::End => return Err(Closed),
@@ -56,12 +61,12 @@ impl Port {
     }
 
     /// Whether another frame may wait.
-    pub(crate) fn has_room(&self) -> bool {
-        self.writer.len() < OUTPUT_LIMIT
+    pub fn has_room(&self) -> bool {
+        self.writer.waiting() < OUTPUT_LIMIT
     }
 
     /// Queues a frame; false when there is no room and it was dropped.
-    pub(crate) fn push(&mut self, frame: &[u8]) -> bool {
+    pub fn push(&mut self, frame: &[u8]) -> bool {
         let room = self.has_room();
         if room {
             self.writer.push(frame);
@@ -70,25 +75,28 @@ impl Port {
     }
 
     /// Writes what waits, as far as the socket takes it; not at all while it is known to take nothing.
-    pub(crate) fn flush(&mut self) -> Result<(), Closed> {
-        while self.writer.len() > 0 && !self.blocked {
+    ///
+    /// # Errors
+    /// The socket fails.
+    pub fn flush(&mut self) -> Result<(), Closed> {
+        while self.writer.waiting() > 0 && !self.blocked {
             self.blocked = !self.writer.write_to(&self.fd)?;
         }
         Ok(())
     }
 
     /// Bytes that wait here.
-    pub(crate) fn waiting(&self) -> usize {
-        self.writer.len()
+    pub fn waiting(&self) -> usize {
+        self.writer.waiting()
     }
 
     /// Bytes sent or waiting that the VM has not read.
-    pub(crate) fn unread(&self) -> usize {
-        self.writer.len() + unread_by_peer(&self.fd)
+    pub fn unread(&self) -> usize {
+        self.writer.waiting() + unread_by_peer(&self.fd)
     }
 
     /// Drops what waits, in step with the framing.
-    pub(crate) fn drop_output(&mut self) {
+    pub fn drop_output(&mut self) {
         self.writer.clear();
     }
 }
