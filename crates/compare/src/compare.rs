@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use colo_packet::{Direction, Item, classify};
 
+use crate::divergence::Log;
 use crate::event::Event;
 use crate::flow::Flows;
 use crate::hold::Held;
@@ -53,6 +54,7 @@ impl Compare {
     /// A frame of the PVM, in the current epoch.
     pub fn primary(&mut self, nic: u8, frame: Vec<u8>, now: u64) {
         self.outlet.stats.primary_frames += 1;
+        self.outlet.now = now;
         if self.alone {
             return self.outlet.send(nic, frame, Why::Passed);
         }
@@ -88,6 +90,7 @@ impl Compare {
     /// A frame of the SVM, produced in `epoch`, its sequence numbers translated already.
     pub fn secondary(&mut self, nic: u8, epoch: u64, frame: &[u8], now: u64) {
         self.outlet.stats.secondary_frames += 1;
+        self.outlet.now = now;
         if self.alone {
             return;
         }
@@ -176,7 +179,8 @@ impl Compare {
 
     /// Looks at the clock: hold limits, messages that differ, flows that are over.
     pub fn on_time(&mut self, now: u64) {
-        self.outlet.check_hold_limit(now);
+        self.outlet.now = now;
+        self.check_hold_limit(now);
         while self
             .outlet
             .suspects
@@ -191,6 +195,16 @@ impl Compare {
             }
         }
         self.flows.sweep(now, SWEEP);
+    }
+
+    fn check_hold_limit(&mut self, now: u64) {
+        let Some(wait) = self.outlet.check_hold_limit(now) else {
+            return;
+        };
+        let missing = self.flows.get(wait.key, now).and_then(|flow| flow.missing());
+        if let Some((ticket, mismatch)) = missing {
+            self.outlet.note(wait.key, wait.epoch, Some(ticket), mismatch);
+        }
     }
 
     /// When [`Compare::on_time`] is next needed.
@@ -214,6 +228,17 @@ impl Compare {
     /// Something to act on. To be asked after every call, before released frames are sent.
     pub fn pop_event(&mut self) -> Option<Event> {
         self.outlet.events.pop_front()
+    }
+
+    /// What diverged since the last call.
+    pub fn take_log(&mut self) -> Log {
+        std::mem::take(&mut self.outlet.log)
+    }
+
+    /// The epoch that the PVM is in.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.outlet.epochs.current
     }
 
     /// As much is held as may be: take no more frames from the VM.

@@ -54,6 +54,19 @@ pub enum Difference {
     Handshake,
     /// Messages of a flow.
     Message,
+    /// Something that only the PVM has sent. Told as [`Event::HoldLimit`].
+    Missing,
+}
+
+impl Difference {
+    /// Every kind, in the order of the enum.
+    pub const ALL: [Self; 5] = [
+        Self::Stream,
+        Self::End,
+        Self::Handshake,
+        Self::Message,
+        Self::Missing,
+    ];
 }
 
 impl fmt::Display for Difference {
@@ -63,52 +76,7 @@ impl fmt::Display for Difference {
             Self::End => "end",
             Self::Handshake => "handshake",
             Self::Message => "message",
+            Self::Missing => "missing",
         })
-    }
-}
-
-/// A difference with its description.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Mismatch {
-    pub kind: Difference,
-    pub detail: String,
-}
-
-/// Bytes shown of either side.
-const SHOWN: usize = 8;
-
-impl Mismatch {
-    /// Two runs of bytes that are not equal; `offset` is where they begin.
-    pub(crate) fn bytes(kind: Difference, offset: u64, primary: &[u8], secondary: &[u8]) -> Self {
-        let same = primary.iter().zip(secondary).take_while(|(a, b)| a == b).count();
-        let show = |bytes: &[u8]| -> String {
-            bytes
-                .iter()
-                .skip(same)
-                .take(SHOWN)
-                .map(|byte| format!("{byte:02x}"))
-                .collect()
-        };
-        let detail = format!(
-            "offset {}: primary {}, secondary {}",
-            offset + same as u64,
-            show(primary),
-            show(secondary)
-        );
-        Self { kind, detail }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mismatch_names_its_first_byte_and_shows_a_few() {
-        let found = Mismatch::bytes(Difference::Stream, 100, b"abcdefghijklmnop", b"abXdefghijklmnop");
-        assert_eq!(
-            found.detail,
-            "offset 102: primary 636465666768696a, secondary 586465666768696a"
-        );
     }
 }

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::hold::Held;
 use crate::message::Lane;
+use crate::mismatch::Mismatch;
 use crate::outlet::Outlet;
 use crate::table::{Key, Mortal, Table};
 use crate::tcp::Connection;
@@ -30,6 +31,14 @@ impl Flow {
         match self {
             Self::Tcp(connection) => connection.drain(take, into, nic),
             Self::Messages(lane) => lane.drain(take, into, nic),
+        }
+    }
+
+    /// What of the PVM has waited longest for the SVM, and the ticket of its wait.
+    pub(crate) fn missing(&self) -> Option<(u64, Mismatch)> {
+        match self {
+            Self::Tcp(connection) => connection.missing(),
+            Self::Messages(lane) => lane.missing(),
         }
     }
 
@@ -83,10 +92,15 @@ impl Flows {
         }
     }
 
+    /// A flow that is known.
+    pub(crate) fn get(&mut self, key: Key, now: u64) -> Option<&mut Flow> {
+        self.table.get(&key, now)
+    }
+
     fn find(&mut self, key: Key, now: u64, make: Option<impl FnOnce() -> Flow>) -> Option<&mut Flow> {
         match make {
             Some(make) => self.table.get_or_add(&key, now, make),
-            None => self.table.get(&key, now),
+            None => self.get(key, now),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use colo_packet::Tcp;
 
-use crate::event::{Difference, Mismatch};
+use crate::event::Difference;
+use crate::mismatch::Mismatch;
 use crate::pair::Trouble;
 
 /// How far the beginning of a connection is agreed.
@@ -74,10 +75,7 @@ impl Handshake {
             secondary.ack,
             if options { "equal" } else { "different" }
         );
-        Err(Trouble::Differs(Mismatch {
-            kind: Difference::Handshake,
-            detail,
-        }))
+        Err(Trouble::Differs(Mismatch::told(Difference::Handshake, detail)))
     }
 
     /// The PVM begins an epoch: what the SVM did alone will be overwritten.

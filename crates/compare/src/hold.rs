@@ -54,6 +54,12 @@ impl HoldClock {
         }
     }
 
+    /// When the wait of this ticket began.
+    pub(crate) fn since(&self, ticket: u64) -> Option<u64> {
+        let index = usize::try_from(ticket.wrapping_sub(self.first)).ok()?;
+        self.waits.get(index).map(|wait| wait.since)
+    }
+
     /// The one that has waited longest.
     pub(crate) fn oldest(&self) -> Option<&Wait> {
         self.waits.front()

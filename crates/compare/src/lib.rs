@@ -6,12 +6,14 @@
 
 mod acks;
 mod compare;
+mod divergence;
 mod epochs;
 mod event;
 mod flow;
 mod handshake;
 mod hold;
 mod message;
+mod mismatch;
 mod outlet;
 mod pair;
 mod queue;
@@ -23,6 +25,7 @@ mod tcp;
 pub mod translate;
 
 pub use compare::{Compare, Limits};
+pub use divergence::{Divergence, Log};
 pub use event::{Difference, Event};
 pub use stats::Stats;
 pub use translate::Translator;

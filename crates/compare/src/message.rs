@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use colo_packet::{Body, Direction, Item, classify};
 
-use crate::event::{Difference, Mismatch};
+use crate::event::Difference;
 use crate::hold::Held;
+use crate::mismatch::Mismatch;
 use crate::outlet::{Outlet, REORDER_NS, Why};
 use crate::table::{Key, Mortal};
 
@@ -225,8 +226,24 @@ impl Lane {
                 &primary.parts().concat(),
                 &secondary.parts().concat(),
             );
-            outlet.diverged(key, self.epoch, mismatch);
+            let oldest = waiting.held.ticket;
+            outlet.diverged(key, self.epoch, oldest, mismatch);
         }
+    }
+
+    /// What of the PVM waits for the SVM, and the ticket of its wait.
+    pub(crate) fn missing(&self) -> Option<(u64, Mismatch)> {
+        let waiting = self
+            .queue
+            .iter()
+            .find(|waiting| !waiting.matched && waiting.held.ticket.is_some())?;
+        let message = body_of(&waiting.held.frame)?.parts().concat();
+        let detail = format!(
+            "the secondary has sent no such message of {} bytes",
+            message.len()
+        );
+        let mismatch = Mismatch::missing(Difference::Missing, Some(0), &message, detail);
+        Some((waiting.held.ticket?, mismatch))
     }
 }
 

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 
 use crate::Limits;
+use crate::divergence::{Divergence, Log};
 use crate::epochs::Epochs;
-use crate::event::{Event, Mismatch};
-use crate::hold::{Held, HoldClock};
+use crate::event::Event;
+use crate::hold::{Held, HoldClock, Wait};
+use crate::mismatch::Mismatch;
 use crate::pair::Trouble;
 use crate::stats::Stats;
 use crate::table::Key;
@@ -42,6 +44,9 @@ pub(crate) struct Outlet {
     pub released: VecDeque<(u8, Vec<u8>)>,
     pub events: VecDeque<Event>,
     pub suspects: VecDeque<Suspect>,
+    pub log: Log,
+    /// Of the call that is being served.
+    pub now: u64,
     serial: u64,
     /// The epoch of the last divergence or hold limit told, and of the last queue limit.
     told: u64,
@@ -58,6 +63,8 @@ impl Outlet {
             released: VecDeque::new(),
             events: VecDeque::new(),
             suspects: VecDeque::new(),
+            log: Log::default(),
+            now: 0,
             serial: 0,
             told: 0,
             told_queue: 0,
@@ -115,19 +122,21 @@ impl Outlet {
     }
 
     /// A flow has got stuck in `epoch`; of an earlier epoch than the PVM's the checkpoint is under way already.
-    pub(crate) fn trouble(&mut self, key: Key, epoch: u64, trouble: Trouble) {
+    /// `oldest`: the ticket of its frame that has waited longest.
+    pub(crate) fn trouble(&mut self, key: Key, epoch: u64, oldest: Option<u64>, trouble: Trouble) {
         match trouble {
-            Trouble::Differs(mismatch) => self.diverged(key, epoch, mismatch),
+            Trouble::Differs(mismatch) => self.diverged(key, epoch, oldest, mismatch),
             Trouble::Full if epoch == self.epochs.current => self.tell_queue_limit(),
             Trouble::Full => {}
         }
     }
 
-    pub(crate) fn diverged(&mut self, key: Key, epoch: u64, mismatch: Mismatch) {
+    pub(crate) fn diverged(&mut self, key: Key, epoch: u64, oldest: Option<u64>, mismatch: Mismatch) {
         self.stats.divergences += 1;
+        self.note(key, epoch, oldest, mismatch.clone());
         if epoch == self.epochs.current && !self.has_told() {
             self.told = epoch;
-            let Mismatch { kind, detail } = mismatch;
+            let Mismatch { kind, detail, .. } = mismatch;
             self.events.push_back(Event::Divergence {
                 nic: key.nic,
                 flow: key.flow,
@@ -135,6 +144,22 @@ impl Outlet {
                 detail,
             });
         }
+    }
+
+    pub(crate) fn note(&mut self, key: Key, epoch: u64, oldest: Option<u64>, mismatch: Mismatch) {
+        let since = oldest.and_then(|ticket| self.holds.since(ticket));
+        self.log.note(Divergence {
+            nic: key.nic,
+            flow: key.flow,
+            kind: mismatch.kind,
+            epoch,
+            at: self.now,
+            held_ns: self.now.saturating_sub(since.unwrap_or(self.now)),
+            offset: mismatch.offset,
+            primary: mismatch.primary,
+            secondary: mismatch.secondary,
+            detail: mismatch.detail,
+        });
     }
 
     pub(crate) fn suspect(&mut self, key: Key, epoch: u64, now: u64) {
@@ -175,13 +200,12 @@ impl Outlet {
         (!self.has_told()).then(|| since.saturating_add(self.limits.hold_ns))
     }
 
-    pub(crate) fn check_hold_limit(&mut self, now: u64) {
+    /// Tells of a wait that is too long, and gives it.
+    pub(crate) fn check_hold_limit(&mut self, now: u64) -> Option<Wait> {
         if self.hold_deadline().is_none_or(|deadline| now < deadline) {
-            return;
+            return None;
         }
-        let Some(wait) = self.holds.oldest().copied() else {
-            return;
-        };
+        let wait = self.holds.oldest().copied()?;
         self.told = self.epochs.current;
         self.stats.hold_limits += 1;
         let waited_ns = now.saturating_sub(wait.since.max(self.epochs.running_since));
@@ -190,5 +214,6 @@ impl Outlet {
             flow: wait.key.flow,
             waited_ns,
         });
+        Some(wait)
     }
 }

@@ -6,7 +6,8 @@
 
 use colo_packet::seq;
 
-use crate::event::{Difference, Mismatch};
+use crate::event::Difference;
+use crate::mismatch::Mismatch;
 use crate::ring::Ring;
 
 /// Who says something.
@@ -178,12 +179,9 @@ impl Pair {
             return Ok(());
         }
         let before = mine.ring.peek(from.wrapping_add(same as u32));
-        Err(self.differs(
-            Speaker::Primary,
-            from.wrapping_add(same as u32),
-            again.get(same..),
-            &before,
-        ))
+        let offset = self.offset(from.wrapping_add(same as u32));
+        let now = again.get(same..).unwrap_or_default();
+        Err(Trouble::Differs(Mismatch::repeated(who, offset, &before, now)))
     }
 
     /// Bytes that follow the run: compared with what the other side has waiting, the rest waits itself.
@@ -244,10 +242,7 @@ impl Pair {
             seq::distance(self.origin, one),
             seq::distance(self.origin, other)
         );
-        Trouble::Differs(Mismatch {
-            kind: Difference::End,
-            detail,
-        })
+        Trouble::Differs(Mismatch::told(Difference::End, detail))
     }
 
     fn differs(&self, who: Speaker, position: u32, said: Option<&[u8]>, other: &[u8]) -> Trouble {
@@ -256,8 +251,17 @@ impl Pair {
             Speaker::Primary => (said, other),
             Speaker::Secondary => (other, said),
         };
-        let offset = u64::from(seq::distance(self.origin, position));
-        Trouble::Differs(Mismatch::bytes(Difference::Stream, offset, primary, secondary))
+        Trouble::Differs(Mismatch::bytes(
+            Difference::Stream,
+            self.offset(position),
+            primary,
+            secondary,
+        ))
+    }
+
+    /// A position as people are told it: counted from the first byte compared.
+    pub(crate) fn offset(&self, position: u32) -> u64 {
+        seq::distance(self.origin, position).into()
     }
 }
 

@@ -72,6 +72,12 @@ impl Stream {
         self.placed && seq::le(end, self.pair.agreed())
     }
 
+    /// Where the bytes that the SVM has not agreed to begin in `piece`: at its start or later. `None`: unknown.
+    pub(crate) fn open_from(&self, piece: &Piece<'_>) -> Option<(u64, u32)> {
+        let from = seq::max(piece.seq, self.pair.agreed());
+        (self.placed && seq::le(from, piece.end())).then(|| (self.pair.offset(from), from))
+    }
+
     /// Bytes from `start` on were compared or are gone already; those of before the connection was known were not.
     pub(crate) fn was_watched(&self, start: u32) -> bool {
         self.floor.is_none_or(|floor| seq::ge(start, floor))

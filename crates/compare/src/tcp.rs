@@ -1,6 +1,7 @@
 //! One TCP connection: what the PVM sent waits here until the SVM has sent the same.
 
 mod begin;
+mod missing;
 mod release;
 
 use colo_packet::Tcp;
@@ -72,7 +73,7 @@ impl Connection {
         }
         if let Err(trouble) = trouble {
             self.stream.block();
-            outlet.trouble(key, outlet.epochs.current, trouble);
+            outlet.trouble(key, outlet.epochs.current, self.oldest(), trouble);
         }
     }
 
@@ -107,7 +108,7 @@ impl Connection {
         };
         if let Err(trouble) = trouble {
             self.stop_agreeing();
-            outlet.trouble(key, epoch, trouble);
+            outlet.trouble(key, epoch, self.oldest(), trouble);
         }
         self.flush(key, outlet);
     }

@@ -97,7 +97,7 @@ fn after_syn<'a>(isn: u32, tcp: &Tcp<'a>) -> Piece<'a> {
     }
 }
 
-fn parse(frame: &[u8]) -> Option<Tcp<'_>> {
+pub(super) fn parse(frame: &[u8]) -> Option<Tcp<'_>> {
     match classify(frame, Direction::Outgoing) {
         Item::Tcp(tcp) => Some(tcp),
         _ => None,

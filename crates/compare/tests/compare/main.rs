@@ -7,6 +7,7 @@
 )]
 
 mod acks;
+mod divergence;
 mod epochs;
 mod handshake;
 mod limits;
