@@ -10,6 +10,8 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, mun
 
 use crate::error::{Error, Result};
 
+const POPULATED_AT_ONCE: usize = 2 << 20;
+
 /// A mapping of fixed size, unmapped on drop.
 ///
 /// Writing needs only `&self`, as the guest cannot be locked out anyhow. The private ones (cache, staging,
@@ -49,9 +51,19 @@ impl Mapping {
     /// Has the kernel find memory for the first `len` bytes now rather than at the first touch, which may take long
     /// (huge pages are zeroed and may have to be compacted first). Before Linux 5.14 it stays with the first touch.
     pub(crate) fn populate(&self, len: usize) {
-        let len = len.min(self.len);
-        // SAFETY: populating does not change what the memory holds.
-        let _ = unsafe { madvise(self.base.as_ptr().cast(), len, Advice::LinuxPopulateWrite) };
+        let end = len.min(self.len);
+        // In pieces: for each the kernel locks the address space, and every other thread that allocates waits.
+        for start in (0..end).step_by(POPULATED_AT_ONCE) {
+            let piece = POPULATED_AT_ONCE.min(end - start);
+            // SAFETY: `start` + `piece` <= `len` of the mapping; populating does not change what the memory holds.
+            let _ = unsafe {
+                madvise(
+                    self.base.as_ptr().add(start).cast(),
+                    piece,
+                    Advice::LinuxPopulateWrite,
+                )
+            };
+        }
     }
 
     fn finish(base: *mut std::ffi::c_void, len: usize) -> Result<Self> {
