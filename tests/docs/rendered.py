@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parents[2] / "docs"
 WIDTH = 118
-_AGENTS_MODE = "early"
 
 
 def role() -> str:
@@ -51,8 +50,8 @@ def _actions(made: Iterator[object]) -> str:
 
 
 def primary() -> str:
-    """The primary's checkpoint table, in the mode that the agent uses."""
-    return _checkpoint(PRIMARY[_AGENTS_MODE])
+    """The primary's checkpoint table, in the mode that the agent uses (`primary_pairing`)."""
+    return _checkpoint(PRIMARY["early"])
 
 
 def secondary() -> str:
