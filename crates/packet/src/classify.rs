@@ -3,10 +3,10 @@
 use crate::body::Body;
 use crate::ethernet::{self, Ethernet};
 use crate::flow::{Direction, FlowKey, Network};
-use crate::icmp::{self, NEIGHBOUR_DISCOVERY};
+use crate::icmp;
 use crate::ip::protocol;
 use crate::tcp::Tcp;
-use crate::{ipv4, ipv6, udp};
+use crate::{dhcp, ipv4, ipv6, udp};
 
 /// What a frame is to the comparison.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,8 @@ pub enum Item<'a> {
         /// What is compared.
         body: Body<'a>,
     },
-    /// ARP and IPv6 neighbour discovery (RFC 4861): never compared.
+    /// Traffic of the link, never compared: ARP, IPv6 neighbour discovery (RFC 4861), membership of multicast groups
+    /// (IGMP, RFC 3376; MLD, RFC 3810), a DHCP client's requests but for giving an address back (RFC 2131, RFC 8415).
     Chore,
 }
 
@@ -58,7 +59,8 @@ fn network<'a>(frame: &'a [u8], ethernet: &Ethernet, direction: Direction) -> Op
     Some(match (packet.fragment, packet.protocol) {
         (Some(position), _) => message(flow, position, packet.payload),
         (None, protocol::TCP) => Item::Tcp(Tcp::parse(packet.payload, offset, flow, direction)?),
-        (None, protocol::UDP) => datagram(packet.payload, flow, direction)?,
+        (None, protocol::UDP) => datagram(packet.payload, flow, v6, direction)?,
+        (None, protocol::IGMP) if !v6 => Item::Chore,
         (None, protocol::ICMP) if !v6 => control(packet.payload, flow, v6)?,
         (None, protocol::ICMPV6) if v6 => control(packet.payload, flow, v6)?,
         (None, _) => message(flow, &[], packet.payload),
@@ -72,15 +74,18 @@ fn message<'a>(flow: FlowKey, first: &'a [u8], second: &'a [u8]) -> Item<'a> {
     }
 }
 
-fn datagram(bytes: &[u8], flow: FlowKey, direction: Direction) -> Option<Item<'_>> {
+fn datagram(bytes: &[u8], flow: FlowKey, v6: bool, direction: Direction) -> Option<Item<'_>> {
     let udp = udp::parse(bytes)?;
+    if dhcp::is_chore(&udp, v6) {
+        return Some(Item::Chore);
+    }
     let ports = direction.guest_first(udp.source, udp.destination);
     Some(message(flow.with_ports(ports), &[], udp.payload))
 }
 
 fn control(bytes: &[u8], flow: FlowKey, v6: bool) -> Option<Item<'_>> {
     let icmp = icmp::parse(bytes, v6)?;
-    if v6 && NEIGHBOUR_DISCOVERY.contains(&icmp.kind) {
+    if v6 && icmp::is_link_chore(icmp.kind) {
         return Some(Item::Chore);
     }
     let flow = flow.with_ports((icmp.kind.into(), icmp.id));

@@ -2,17 +2,22 @@
 //!
 //! A [`TcpAt`] of another frame changes nothing where it points past the end.
 
-use crate::tcp::{ACK, CHECKSUM, HEADER, SEQ, TcpAt};
+use crate::tcp::{ACK, CHECKSUM, HEADER, SEQ, TcpAt, WINDOW};
 use crate::{checksum, field, options};
 
 /// Sets the acknowledgement number.
 pub fn set_ack(frame: &mut [u8], at: TcpAt, ack: u32) {
-    replace(frame, at, ACK, ack);
+    replace(frame, at, ACK, ack.to_be_bytes());
 }
 
 /// Sets the sequence number.
 pub fn set_seq(frame: &mut [u8], at: TcpAt, seq: u32) {
-    replace(frame, at, SEQ, seq);
+    replace(frame, at, SEQ, seq.to_be_bytes());
+}
+
+/// Sets the window field, which the connection's scale applies to.
+pub fn set_window(frame: &mut [u8], at: TcpAt, window: u16) {
+    replace(frame, at, WINDOW, window.to_be_bytes());
 }
 
 /// Adds `delta` (modulo 2^32) to both edges of every SACK block.
@@ -29,24 +34,28 @@ pub fn shift_sack(frame: &mut [u8], at: TcpAt, delta: u32) {
     options.copy_from_slice(original);
     for block in options::sack_offsets(options) {
         if let Some((left, right)) = options::sack_block(options, block) {
-            replace(frame, at, HEADER + block, left.wrapping_add(delta));
-            replace(frame, at, HEADER + block + 4, right.wrapping_add(delta));
+            replace(frame, at, HEADER + block, left.wrapping_add(delta).to_be_bytes());
+            replace(
+                frame,
+                at,
+                HEADER + block + 4,
+                right.wrapping_add(delta).to_be_bytes(),
+            );
         }
     }
 }
 
 /// Puts a number at `offset` of the segment, which can be odd among options.
-fn replace(frame: &mut [u8], at: TcpAt, offset: usize, number: u32) {
+fn replace<const N: usize>(frame: &mut [u8], at: TcpAt, offset: usize, new: [u8; N]) {
     let Some(segment) = frame.get_mut(at.offset..) else {
         return;
     };
-    let Some(old) = field::bytes::<4>(segment, offset) else {
+    let Some(old) = field::bytes::<N>(segment, offset) else {
         return;
     };
     let Some(sum) = field::u16(segment, CHECKSUM) else {
         return;
     };
-    let new = number.to_be_bytes();
     let sum = checksum::mend(sum, &old, &new, offset % 2 == 1);
     put(segment, offset, new);
     put(segment, CHECKSUM, sum.to_be_bytes());

@@ -1,11 +1,12 @@
 //! ICMP (RFC 792) and ICMPv6 (RFC 4443): both begin with type, code and checksum.
 
-use std::ops::RangeInclusive;
-
 use crate::field;
 
-/// Router and neighbour solicitations, advertisements and redirects (RFC 4861).
-pub(crate) const NEIGHBOUR_DISCOVERY: RangeInclusive<u8> = 133..=137;
+/// ICMPv6 of the link: router and neighbour solicitations, advertisements and redirects (RFC 4861), and who listens
+/// to which multicast group (RFC 2710, RFC 3810).
+pub(crate) const fn is_link_chore(kind: u8) -> bool {
+    matches!(kind, 130..=137 | 143)
+}
 
 const ECHO: [u8; 2] = [8, 0];
 const ECHO_V6: [u8; 2] = [128, 129];

@@ -3,7 +3,8 @@
 use crate::field;
 use crate::ip::Packet;
 
-const HEADER: usize = 40;
+/// Without extension headers.
+pub(crate) const HEADER: usize = 40;
 /// More than this is no traffic that anybody sends on purpose.
 const MAX_EXTENSIONS: usize = 8;
 

@@ -3,7 +3,8 @@
 //! Frames come from hostile guests and clients. Every parser here is total and bounded: a short frame or a
 //! lying length is a value (at worst a message over the whole frame), never a panic.
 //!
-//! [`classify`] reads a frame, [`set_ack`], [`set_seq`] and [`shift_sack`] change one and mend its checksum.
+//! [`classify`] reads a frame, [`set_ack`], [`set_seq`], [`set_window`] and [`shift_sack`] change one and mend its
+//! checksum, [`pure_ack`] makes an acknowledgement of a connection from any frame of it.
 
 mod arp;
 mod body;
@@ -11,6 +12,7 @@ mod body;
 pub mod build;
 pub mod checksum;
 mod classify;
+mod dhcp;
 mod edit;
 mod ethernet;
 mod field;
@@ -20,6 +22,7 @@ mod ip;
 mod ipv4;
 mod ipv6;
 mod options;
+mod pure_ack;
 pub mod seq;
 mod source;
 mod tcp;
@@ -27,7 +30,8 @@ mod udp;
 
 pub use body::Body;
 pub use classify::{Item, classify};
-pub use edit::{set_ack, set_seq, shift_sack};
+pub use edit::{set_ack, set_seq, set_window, shift_sack};
 pub use flow::{Direction, FlowKey};
+pub use pure_ack::pure_ack;
 pub use source::{Source, source};
 pub use tcp::{Tcp, TcpAt, flag};

@@ -2,6 +2,7 @@
 
 use crate::field;
 
+pub(crate) const WINDOW_SCALE: u8 = 3;
 pub(crate) const TIMESTAMPS: u8 = 8;
 const END: u8 = 0;
 const NO_OPERATION: u8 = 1;

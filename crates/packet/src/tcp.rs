@@ -15,11 +15,15 @@ pub mod flag {
     pub const PSH: u8 = 0x08;
     /// The acknowledgement number counts.
     pub const ACK: u8 = 0x10;
+    /// The urgent pointer counts.
+    pub const URG: u8 = 0x20;
 }
 
 pub(crate) const SEQ: usize = 4;
 pub(crate) const ACK: usize = 8;
+pub(crate) const WINDOW: usize = 14;
 pub(crate) const CHECKSUM: usize = 16;
+const URGENT: usize = 18;
 pub(crate) const HEADER: usize = 20;
 
 /// Where in its frame a segment stands; good for this frame only.
@@ -44,6 +48,8 @@ pub struct Tcp<'a> {
     pub flags: u8,
     /// As in the header, not scaled.
     pub window: u16,
+    /// The urgent pointer; it counts only with [`flag::URG`].
+    pub urgent: u16,
     /// All bytes of options, padding too.
     pub options: &'a [u8],
     /// The data, without padding of the link.
@@ -65,7 +71,8 @@ impl<'a> Tcp<'a> {
             seq: field::u32(fixed, SEQ)?,
             ack: field::u32(fixed, ACK)?,
             flags: fixed[13],
-            window: field::u16(fixed, 14)?,
+            window: field::u16(fixed, WINDOW)?,
+            urgent: field::u16(fixed, URGENT)?,
             options,
             payload: bytes.get(header..)?,
             at: TcpAt {
@@ -97,6 +104,25 @@ impl<'a> Tcp<'a> {
     #[must_use]
     pub const fn ack_flag(&self) -> bool {
         self.flags & flag::ACK != 0
+    }
+
+    /// Where urgent data ends (RFC 6093): the position that the urgent pointer names.
+    #[must_use]
+    pub const fn urgent_end(&self) -> Option<u32> {
+        if self.flags & flag::URG != 0 {
+            Some(self.seq.wrapping_add(self.urgent as u32))
+        } else {
+            None
+        }
+    }
+
+    /// Bits by which windows are to be shifted, if a SYN says so: 14 at most (RFC 7323 section 2.3).
+    #[must_use]
+    pub fn window_scale(&self) -> Option<u8> {
+        options::entries(self.options).find_map(|entry| match (entry.kind, entry.data) {
+            (options::WINDOW_SCALE, [shift]) => Some((*shift).min(14)),
+            _ => None,
+        })
     }
 
     /// Sequence numbers it takes: payload, SYN and FIN (SEG.LEN of RFC 9293). Below 2^16 + 2.

@@ -3,7 +3,7 @@
 mod common;
 
 use colo_packet::build::{self, Segment};
-use colo_packet::{checksum, set_ack, set_seq, shift_sack};
+use colo_packet::{checksum, flag, set_ack, set_seq, set_window, shift_sack};
 use common::{tcp, tcp_checksum_is_right, v4, v6};
 use proptest::prelude::*;
 
@@ -159,4 +159,48 @@ proptest! {
         let whole = checksum::Sum::default().over(&changed).finish();
         prop_assert!(mended == whole || [mended, whole].iter().all(|sum| [0, 0xffff].contains(sum)));
     }
+}
+
+#[test]
+fn the_window_changes_in_place() {
+    for route in [v4(), v6().vlan(5)] {
+        let segment = Segment {
+            window: 9,
+            payload: b"odd",
+            ..Segment::default()
+        };
+        let mut frame = build::tcp(route, &segment);
+        let at = tcp(&frame).at;
+        set_window(&mut frame, at, 0xfffe);
+        let wider = Segment {
+            window: 0xfffe,
+            ..segment
+        };
+        assert_eq!(frame, build::tcp(route, &wider), "checksum and all");
+    }
+}
+
+#[test]
+fn a_window_scale_is_14_at_most() {
+    let scale = |options: &[u8]| tcp(&with_options(options)).window_scale();
+    assert_eq!(scale(&[2, 4, 5, 180, 1, 3, 3, 7]), Some(7));
+    assert_eq!(scale(&[3, 3, 200, 0]), Some(14));
+    assert_eq!(scale(&MSS), None);
+    assert_eq!(scale(&[3, 4, 7, 7]), None, "another length is another option");
+}
+
+#[test]
+fn urgent_data_ends_where_the_pointer_says_if_the_flag_is_set() {
+    let mut frame = build::tcp(
+        v4(),
+        &Segment {
+            seq: u32::MAX,
+            flags: flag::URG,
+            ..Segment::default()
+        },
+    );
+    frame[53] = 3;
+    assert_eq!(tcp(&frame).urgent_end(), Some(2));
+    frame[47] = flag::ACK;
+    assert_eq!(tcp(&frame).urgent_end(), None);
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use colo_packet::build::{self, Segment};
-use colo_packet::{Direction, Item, classify, set_ack, set_seq, shift_sack, source};
+use colo_packet::{Direction, Item, classify, pure_ack, set_ack, set_seq, set_window, shift_sack, source};
 use proptest::prelude::*;
 
 fn frames() -> impl Strategy<Value = Vec<u8>> {
@@ -37,6 +37,9 @@ fn read_and_change(frame: &mut [u8]) {
             shift_sack(frame, at, 77_u32.wrapping_neg());
             set_seq(frame, at, seq);
             set_ack(frame, at, ack);
+            let made = pure_ack(frame, seq, ack, 7);
+            assert!(made.is_none_or(|made| matches!(classify(&made, Direction::Incoming), Item::Tcp(_))));
+            set_window(frame, at, 7);
         }
         Item::Message { flow, body } => {
             assert!(body.len() <= frame.len());
