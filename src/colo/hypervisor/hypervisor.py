@@ -190,7 +190,8 @@ class Hypervisor:
         """End QEMU at once and for certain, and clean up. Harmless when it is dead already."""
         await self._launched.process.kill(because)
         await self._qmp.close()
-        self._undo.close()
+        # In a thread: giving gigabytes of guest memory back takes the kernel seconds.
+        await anyio.to_thread.run_sync(self._undo.close)
 
 
 async def _uffd(source: UffdSource | None, launched: Launched, undo: ExitStack) -> tuple[int | None, str]:
