@@ -5,7 +5,7 @@ in is duplicated: the caller keeps its own, which becomes non-blocking with it.
 """
 
 from os import PathLike
-from typing import Any, Literal, final
+from typing import Any, Literal, Self, final
 
 PAGE_SIZE: int
 """Bytes of a guest page: 4096."""
@@ -139,6 +139,62 @@ class Replica:
 
     def cache_hash(self) -> int:
         """xxh3-64 of the cache."""
+
+class Comparison:
+    """The comparison alone, as the relay uses it: frames and `now` in, frames and events out, no I/O. For tests,
+    and for tools that look at recorded frames. The rules are those of docs/architecture.md, `compare`.
+
+    `nic` is below 256. Frames, checkpoints and times may have any value; time should not run backwards.
+    """
+
+    def __new__(cls, *, hold_ns: int, held_bytes: int, flows: int, pending_bytes: int) -> Self:
+        """In epoch 1, with a secondary. How long a frame may wait; bytes held at which `full` says so; flows
+        known; bytes per flow and side that the other side has not produced yet.
+        """
+
+    def primary(self, nic: int, frame: bytes, now: int) -> None:
+        """A frame of the PVM, in the epoch that the last cut began."""
+
+    def secondary(self, nic: int, epoch: int, frame: bytes, now: int) -> None:
+        """A frame of the SVM, produced in `epoch`, its sequence numbers translated already."""
+
+    def cut(self, checkpoint: int, now: int) -> None:
+        """The PVM's frames from here on belong to epoch `checkpoint` + 1."""
+
+    def commit(self, checkpoint: int, now: int) -> None:
+        """The secondary holds `checkpoint`: what was sent before its cut may go."""
+
+    def loaded(self, checkpoint: int, now: int) -> None:
+        """The SVM runs epoch `checkpoint` + 1: hold limits count from here at the earliest."""
+
+    def alone(self, now: int) -> None:
+        """There is no secondary any more: all may go, until the next cut."""
+
+    def on_time(self, now: int) -> None:
+        """Looks at the clock: hold limits, messages that differ, flows that are over."""
+
+    def next_deadline(self) -> int | None:
+        """When `on_time` is next needed."""
+
+    def pop_event(self) -> tuple[Any, ...] | None:
+        """The next of
+
+        ("isn", nic: int, flow: str, isn: int)    the PVM began a connection; nothing later of it came out yet
+        ("divergence", nic: int, flow: str, kind: str, detail: str)   stream, end, handshake or message
+        ("hold_limit", nic: int, flow: str, waited_ns: int)
+        ("queue_limit", held_bytes: int)
+
+        To be asked before `pop_release`.
+        """
+
+    def pop_release(self) -> tuple[int, bytes] | None:
+        """The next (nic, frame) that may leave."""
+
+    def full(self) -> bool:
+        """As much is held as may be: take no more frames from the PVM."""
+
+    def stats(self) -> dict[str, int]:
+        """What is now: held_frames, held_bytes, flows."""
 
 @final
 class Tls:

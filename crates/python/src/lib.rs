@@ -2,6 +2,7 @@
 //!
 //! Nothing is decided here. Every call that waits or copies releases the GIL.
 
+mod comparison;
 mod errors;
 mod events;
 mod fds;
@@ -17,6 +18,8 @@ mod _core {
     use pyo3::prelude::*;
     use pyo3::types::PyBytes;
 
+    #[pymodule_export]
+    use super::comparison::Comparison;
     #[pymodule_export]
     use super::errors::{StagingLimitError, TrackingLostError};
     #[pymodule_export]
