@@ -382,5 +382,31 @@ class Relay:
         link_up (0 or 1), egress_waiting (frames).
         """
 
+    def divergences(
+        self, last: int
+    ) -> tuple[
+        dict[str, int],
+        list[tuple[int, str, str, int, int, int, int | None, bytes, bytes, str]],
+    ]:
+        """All divergences since the start of the relay counted by kind, and the last `last` of the 256 that are
+        kept, oldest first: (nic, flow, kind, epoch, noticed at, held_ns, offset, primary, secondary, detail).
+
+        Kinds: stream, end (FIN, RST), handshake, message, missing (a hold limit). Time is CLOCK_BOOTTIME.
+        `held_ns`: how long the PVM's oldest frame of the flow had waited by then. `offset`: in the stream,
+        from the first byte compared, or in the message; None where that means nothing. 16 bytes of each at
+        most.
+        """
+
+    def capture(self, mib: int) -> None:
+        """From now on keeps the last frames of PVM, SVM and uplink in `mib` MiB, while this side is the primary.
+        With a divergence or hold limit that is told, 512 more frames are kept (as far as they fit in half of
+        it), then none until `captured`.
+        """
+
+    def captured(self, comment: str) -> bytes:
+        """The kept frames as a pcapng file (interfaces pvm, svm, uplink; with several NICs pvm0, svm0, ...),
+        and begins anew. Raises RuntimeError without `capture`.
+        """
+
     def stop(self) -> None:
         """Ends the thread; descriptors are closed then. May be called again."""

@@ -1,6 +1,6 @@
 //! Events as the tuples that `_core.pyi` lists.
 
-use colo_relay::Event;
+use colo_relay::{Divergence, Event};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::{Bound, IntoPyObjectExt};
@@ -32,4 +32,25 @@ pub(crate) fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny
         Event::GateClosed => ("gate_closed",).into_bound_py_any(py),
         Event::Fatal { why } => ("fatal", why).into_bound_py_any(py),
     }
+}
+
+pub(crate) fn divergence_to_tuple(py: Python<'_>, divergence: Divergence) -> PyResult<Bound<'_, PyAny>> {
+    let Divergence {
+        nic,
+        flow,
+        kind,
+        epoch,
+        at,
+        held_ns,
+        offset,
+        primary,
+        secondary,
+        detail,
+    } = divergence;
+    let [primary, secondary] = [primary, secondary].map(|bytes| PyBytes::new(py, &bytes));
+    let (flow, kind) = (flow.to_string(), kind.to_string());
+    (
+        nic, flow, kind, epoch, at, held_ns, offset, primary, secondary, detail,
+    )
+        .into_bound_py_any(py)
 }

@@ -1,14 +1,14 @@
 //! The relay thread.
 
 use crate::errors::{from_relay, from_tls};
-use crate::events::to_tuple;
+use crate::events::{divergence_to_tuple, to_tuple};
 use crate::fds::duplicate;
 use crate::ram::{GuestRam, PageSet, Staging};
 use crate::replica::Replica;
 use colo_relay::{Config, Error, UplinkKind};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -198,6 +198,32 @@ impl Relay {
             counted.set_item(name, value)?;
         }
         Ok(counted)
+    }
+
+    fn divergences<'py>(
+        &self,
+        py: Python<'py>,
+        last: usize,
+    ) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyList>)> {
+        let (counts, kept) = self.call(py, |relay| relay.divergences(last))?;
+        let by_kind = PyDict::new(py);
+        for (kind, count) in counts {
+            by_kind.set_item(kind.to_string(), count)?;
+        }
+        let kept: PyResult<Vec<_>> = kept
+            .into_iter()
+            .map(|divergence| divergence_to_tuple(py, divergence))
+            .collect();
+        Ok((by_kind, PyList::new(py, kept?)?))
+    }
+
+    fn capture(&self, py: Python<'_>, mib: usize) -> PyResult<()> {
+        self.call(py, |relay| relay.capture(mib.saturating_mul(MIB)))
+    }
+
+    fn captured<'py>(&self, py: Python<'py>, comment: &str) -> PyResult<Bound<'py, PyBytes>> {
+        let file = self.call(py, |relay| relay.captured(comment))?;
+        Ok(PyBytes::new(py, &file))
     }
 
     fn stop(&self, py: Python<'_>) {

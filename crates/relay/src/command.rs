@@ -1,6 +1,8 @@
 //! What the agent asks the thread to do.
 
+use crate::capture::Ring;
 use crate::error::Error;
+use crate::observe::Divergences;
 use colo_link::Session;
 use colo_ram::{BulkSource, Replica};
 use std::os::fd::OwnedFd;
@@ -81,5 +83,11 @@ pub(crate) enum Command {
         nic: u8,
         reply: Reply<Vec<(String, String)>>,
     },
+    Divergences {
+        last: usize,
+        reply: Reply<Divergences>,
+    },
+    Capture(Ring),
+    Captured(Reply<Ring>),
     Stats(Reply<Vec<(&'static str, u64)>>),
 }

@@ -1,5 +1,6 @@
 //! The thread: waits, then gives each descriptor, call and deadline its turn.
 
+use crate::capture::Ring;
 use crate::clock::{MS, boottime_ns};
 use crate::command::Command;
 use crate::config::{Config, new_compare};
@@ -12,7 +13,7 @@ use crate::nic::Nic;
 use crate::primary::Numbers;
 use crate::secondary::Secondary;
 use crate::stats::Counters;
-use colo_compare::{Compare, Translator};
+use colo_compare::{Compare, Log, Translator};
 use rustix::event::PollFlags;
 use std::io;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub(crate) struct Engine {
     pub(crate) secondary: Secondary,
     pub(crate) gate: Gate,
     pub(crate) counters: Counters,
+    pub(crate) log: Log,
+    pub(crate) capture: Option<Ring>,
     /// When anything last came over a link.
     pub(crate) heard: u64,
 }
@@ -83,6 +86,8 @@ impl Engine {
             secondary: Secondary::new(),
             gate: Gate::default(),
             counters: Counters::default(),
+            log: Log::default(),
+            capture: None,
             heard: now,
         }
     }
@@ -160,6 +165,9 @@ impl Engine {
             Command::Promote(reply) => answer(&reply, self.promote()),
             Command::Close(reply) => answer(&reply, self.close()),
             Command::GuestAddresses { nic, reply } => answer(&reply, Ok(self.guest_addresses(nic))),
+            Command::Divergences { last, reply } => answer(&reply, Ok(self.divergences(last))),
+            Command::Capture(ring) => self.capture = Some(ring),
+            Command::Captured(reply) => answer(&reply, self.captured()),
             Command::Stats(reply) => answer(&reply, Ok(self.stats())),
         }
     }

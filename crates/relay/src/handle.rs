@@ -24,7 +24,7 @@ pub struct Relay {
     shared: Arc<Shared>,
     commands: SyncSender<Command>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    nics: u8,
+    pub(crate) nics: u8,
     user_timeout_ms: u32,
 }
 

@@ -1,5 +1,6 @@
 //! The way in: frames from the uplinks, and the pause before a cut.
 
+use crate::capture::Source;
 use crate::command::Reply;
 use crate::engine::{Engine, Role, answer};
 use colo_link::Message;
@@ -53,6 +54,7 @@ impl Engine {
         if let Some(translator) = &mut self.translator {
             translator.incoming(index, frame, self.now);
         }
+        self.keep(Source::Uplink, index, self.compare.epoch(), frame);
         let feeding = self.link.as_mut().filter(|link| link.feeding);
         let vm = self
             .nics

@@ -7,6 +7,7 @@
 
 mod addresses;
 mod calls;
+mod capture;
 mod clock;
 mod command;
 mod config;
@@ -23,6 +24,8 @@ mod io;
 mod link;
 mod link_io;
 mod nic;
+mod observe;
+mod pcapng;
 mod port;
 mod primary;
 mod recent;
@@ -32,11 +35,13 @@ mod stats;
 mod uplink;
 
 pub use clock::boottime_ns;
+pub use colo_compare::Divergence;
 pub use command::UplinkKind;
 pub use config::Config;
 pub use error::Error;
 pub use event::Event;
 pub use handle::Relay;
+pub use observe::Divergences;
 
 /// The framing of streams, for fuzzing and for measurements from outside.
 #[cfg(feature = "testing")]

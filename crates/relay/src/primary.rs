@@ -1,5 +1,6 @@
 //! The VM that clients talk to: alone, or as the primary of a pair.
 
+use crate::capture::Source;
 use crate::config::new_compare;
 use crate::engine::{Engine, Role};
 use crate::error::Error;
@@ -54,6 +55,7 @@ impl Engine {
             Role::Secondary => self.svm_frame(index, frame),
             Role::Alone | Role::Primary => {
                 self.note_addresses(index, frame);
+                self.keep(Source::Pvm, index, self.compare.epoch(), frame);
                 self.compare.primary(index, frame.to_vec(), self.now);
                 self.pump();
             }
@@ -62,6 +64,7 @@ impl Engine {
 
     /// What the comparison has to say goes out: sequence numbers before the frames that use them.
     pub(crate) fn pump(&mut self) {
+        self.note_divergences();
         while let Some(event) = self.compare.pop_event() {
             self.compared(event);
         }
@@ -99,6 +102,7 @@ impl Engine {
                 kind,
                 detail,
             } => {
+                self.notice();
                 self.tell(Event::Divergence {
                     nic,
                     flow: flow.to_string(),
@@ -108,6 +112,7 @@ impl Engine {
             }
             Compared::HoldLimit { nic, flow, waited_ns } => {
                 let ms = waited_ns / crate::clock::MS;
+                self.notice();
                 self.tell(Event::HoldLimit {
                     nic,
                     flow: flow.to_string(),
@@ -150,6 +155,7 @@ impl Engine {
         if !self.is_primary() || !self.link.as_ref().is_some_and(|link| link.feeding) {
             return self.ignore();
         }
+        self.keep(Source::Svm, nic, epoch, frame);
         self.compare.secondary(nic, epoch, frame, self.now);
         Ok(())
     }
