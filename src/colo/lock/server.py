@@ -63,6 +63,7 @@ class WitnessServer:
     """Serves the leases in `folder` (which the caller holds: `colo.state.hold_folder`).
 
     `node`: the witness's own name. Who shows a certificate with this name is its operator and may `forget`.
+    StateFolderError when it could not remember anything: better no witness than one that refuses everybody.
     """
 
     def __init__(self, folder: Path, tls: TlsConfig, node: str) -> None:
@@ -70,6 +71,7 @@ class WitnessServer:
         self._context = server_context(tls)
         self._node = node
         self._witness = self._store.load(_now())
+        self._store.save(self._witness)
         self._changing = anyio.Lock()
         self._handshakes = _Limit(MAX_HANDSHAKES)
         self._connections = _Limit(MAX_CONNECTIONS)

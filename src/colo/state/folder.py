@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ _LOCK = "lock"
 def hold_folder(folder: Path, hint: str) -> Iterator[None]:
     """Make `folder` (created, 0700) ours for as long as the context lasts.
 
-    AddressInUseError, with `hint`, when another process holds it.
+    AddressInUseError, with `hint`, when another process holds it; StateFolderError when it cannot be made or
+    has no room.
     """
     fd = _open(folder)
     try:
@@ -36,8 +38,7 @@ def _open(folder: Path) -> int:
         folder.chmod(0o700)
         return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as e:
-        hint = "choose another folder, or give the user that runs colo the right to write there"
-        raise StateFolderError(f"cannot use the folder {folder}: {e.strerror}", hint) from e
+        raise _unusable(folder, e) from e
 
 
 def _lock(fd: int, folder: Path, hint: str) -> None:
@@ -46,5 +47,17 @@ def _lock(fd: int, folder: Path, hint: str) -> None:
     except BlockingIOError as e:
         owner = os.read(fd, 20).decode(errors="replace").strip() or "unknown"
         raise AddressInUseError(f"process {owner} uses the folder {folder} already", hint) from e
-    os.ftruncate(fd, 0)
-    os.write(fd, f"{os.getpid()}\n".encode())
+    try:
+        os.ftruncate(fd, 0)
+        os.write(fd, f"{os.getpid()}\n".encode())
+    except OSError as e:
+        raise _unusable(folder, e) from e
+
+
+def _unusable(folder: Path, error: OSError) -> StateFolderError:
+    hint = (
+        "free some space on this file system"
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}
+        else "choose another folder, or give the user that runs colo the right to write there"
+    )
+    return StateFolderError(f"cannot use the folder {folder}: {error.strerror}", hint)
