@@ -21,8 +21,12 @@ def command(config: Path, *, boot: bool) -> None:
     import anyio
 
     import colo.agent
+    from colo.cli import logs
     from colo.config import check_files, load
+    from colo.pki import require_certificate
 
+    logs.configure()
     loaded = load(config)
-    check_files(loaded)
+    check_files(loaded, config)
+    require_certificate(loaded.tls, loaded.agent.node)
     anyio.run(partial(colo.agent.run, loaded, boot=boot))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from colo.cli.parameters import ADDRESS, tls_options
-from colo.errors import ConfigError
 
 if TYPE_CHECKING:
     from anyio import CancelScope
@@ -33,16 +32,12 @@ def command(listen: Address, state_dir: Path, node: str, tls: TlsConfig) -> None
     """Run the witness on a third host: it grants leases, and so decides which host may run a VM."""
     import anyio
 
-    _check(tls, node)
+    from colo.cli import logs
+    from colo.pki import require_certificate
+
+    logs.configure()
+    require_certificate(tls, node)
     anyio.run(_serve, listen, state_dir, node, tls)
-
-
-def _check(tls: TlsConfig, node: str) -> None:
-    from colo.pki import certificate_problems
-
-    fatal = [problem.message for problem in certificate_problems(tls, node) if problem.fatal]
-    if fatal:
-        raise ConfigError("; ".join(fatal), f"make it with: colo cert node {node}")
 
 
 async def _serve(listen: Address, state_dir: Path, node: str, tls: TlsConfig) -> None:

@@ -52,12 +52,12 @@ def _parse(file: Path) -> dict[str, object]:
         ) from error
 
 
-def check_files(config: Config) -> None:
-    """Raise one `ConfigError` for all files that the configuration names and that cannot be read.
+def check_files(config: Config, file: Path = Path("configuration")) -> None:
+    """Raise one `ConfigError` for all files that `config`, read from `file`, names and that cannot be read.
 
     Separate from `load`, since commands that only talk to a running agent need no kernel and no certificate.
     """
-    problems = Problems(Path("configuration"))
+    problems = Problems(file)
     named = {
         "tls.ca": config.tls.ca,
         "tls.cert": config.tls.cert,
@@ -65,9 +65,9 @@ def check_files(config: Config) -> None:
         "vm.kernel": config.vm.kernel,
         "vm.initrd": config.vm.initrd,
     }
-    for where, file in named.items():
-        if file is not None and (why := _unreadable(file)):
-            problems.add(where, f"{file}: {why}")
+    for where, path in named.items():
+        if path is not None and (why := _unreadable(path)):
+            problems.add(where, f"{path}: {why}")
     problems.raise_if_any()
 
 

@@ -11,6 +11,8 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
+from colo.errors import ConfigError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -55,6 +57,13 @@ def certificate_problems(
         *(CertificateProblem(message, fatal=True) for message in fatal),
         *(CertificateProblem(message, fatal=False) for message in mild),
     )
+
+
+def require_certificate(files: TlsConfig, node: str) -> None:
+    """Raise one `ConfigError` with all for which TLS connections of `node` would fail."""
+    fatal = [problem.message for problem in certificate_problems(files, node) if problem.fatal]
+    if fatal:
+        raise ConfigError("; ".join(fatal), f"make it with: colo cert node {node}")
 
 
 def _certificate(path: Path) -> x509.Certificate:
