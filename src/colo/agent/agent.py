@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import anyio
@@ -18,17 +18,20 @@ from colo.agent.loop import DecisionLoop
 from colo.agent.measures import Measures
 from colo.agent.protection import Protection
 from colo.agent.relay_events import RelayEvents
+from colo.agent.seen_token import SeenToken
 from colo.agent.service import Service
 from colo.agent.sockets import connections, listen
 from colo.agent.uplinks import uplinks
 from colo.api.endpoint import claim_run_dir
 from colo.api.server import serve
+from colo.errors import ColoError
 from colo.hypervisor.probe import choose_accel, probe
 from colo.lock.client import LeaseClient
 from colo.model.role.events import PrimaryJoined, Shutdown
 from colo.model.role.machine import Role
 from colo.model.role.states import State
 from colo.model.timing import Timing
+from colo.state import hold_folder
 
 if TYPE_CHECKING:
     import socket
@@ -46,35 +49,40 @@ async def run(config: Config, *, boot: bool = False) -> None:
     """Runs until SIGTERM, SIGINT or the API's stop. Raises ColoError when it cannot start or cannot go on."""
     program = await probe(config.vm.qemu)
     platform = Platform(program.version_text, choose_accel(config.vm.accel, program))
-    with claim_run_dir(config.agent.run_dir) as control, closing(listen(config.agent.listen)) as listener:
+    with ExitStack() as stack:
+        control = stack.enter_context(claim_run_dir(config.agent.run_dir))
+        stack.enter_context(hold_folder(config.agent.state_dir, "give this VM its own agent.state_dir"))
+        seen = SeenToken(config.agent.state_dir, config.vm.name)
+        listener = stack.enter_context(closing(listen(config.agent.listen)))
         relay = _relay(config)
-        try:
-            async with uplinks(config, relay):
-                await _serve(config, platform, relay, control, listener, boot=boot)
-        finally:
-            relay.stop()
+        stack.callback(relay.stop)
+        async with uplinks(config, relay):
+            await _serve(config, platform, relay, seen, control, listener, boot=boot)
 
 
 async def _serve(
     config: Config,
     platform: Platform,
     relay: Relay,
+    seen: SeenToken,
     control: socket.socket,
     listener: socket.socket,
     *,
     boot: bool,
 ) -> None:
     async with anyio.create_task_group() as tasks:
-        agent = _assemble(config, platform, relay, tasks)
-        for task in (agent.loop.run, agent.loop.listen_to_relay, agent.end_on_signal):
+        agent = _assemble(config, platform, relay, seen, tasks)
+        for task in (agent.loop.run, agent.loop.listen_to_relay, agent.end_on_signal, seen.keep):
             tasks.start_soon(task)
         tasks.start_soon(agent.accept_links, listener)
         await tasks.start(serve, agent.service, control)
         if boot:
-            tasks.start_soon(agent.protection.boot)
+            tasks.start_soon(agent.boot)
         await agent.service.stop.wait()
         await agent.end()
         tasks.cancel_scope.cancel()
+    if agent.failure is not None:
+        raise agent.failure
 
 
 class _Agent:
@@ -82,11 +90,20 @@ class _Agent:
 
     def __init__(self, loop: DecisionLoop, link: Link, protection: Protection, service: Service) -> None:
         self.loop, self.link, self.protection, self.service = loop, link, protection, service
+        self.failure: ColoError | None = None
 
     async def accept_links(self, listener: socket.socket) -> None:
         """Every connection goes to the relay for TLS, inside the decision loop."""
         async for descriptor in connections(listener):
             self.loop.inbox.post(lambda fd=descriptor: self.link.accept(fd))  # type: ignore[misc]
+
+    async def boot(self) -> None:
+        """An agent that was to run the VM and cannot ends in an orderly way: its lease is given back."""
+        try:
+            await self.protection.boot()
+        except ColoError as error:
+            self.failure = error
+            self.service.stop.set()
 
     async def end_on_signal(self) -> None:
         """SIGTERM and SIGINT end the agent in an orderly way."""
@@ -116,7 +133,7 @@ def _relay(config: Config) -> Relay:
     )
 
 
-def _assemble(config: Config, platform: Platform, relay: Relay, tasks: TaskGroup) -> _Agent:
+def _assemble(config: Config, platform: Platform, relay: Relay, seen: SeenToken, tasks: TaskGroup) -> _Agent:
     inbox, journal = Inbox(), Journal(config.agent.node)
     timing = Timing(**{name: getattr(config.timing, name) for name in Timing.__annotations__})
     role = Role(config.agent.node, timing)
@@ -128,7 +145,7 @@ def _assemble(config: Config, platform: Platform, relay: Relay, tasks: TaskGroup
         witness_node=config.witness.node,
         deadline_s=config.timing.lease_renew_ms / 1000,
     )
-    loop = DecisionLoop(config, relay, role, witness, inbox, journal, tasks)
+    loop = DecisionLoop(config, relay, role, witness, seen, inbox, journal, tasks)
 
     def fits(side: Side, theirs: messages.Hello) -> None:
         loop.seen_token(theirs.node, theirs.token)
@@ -140,6 +157,7 @@ def _assemble(config: Config, platform: Platform, relay: Relay, tasks: TaskGroup
         platform,
         relay,
         _core.Tls(str(config.tls.ca), str(config.tls.cert), str(config.tls.key)),
+        seen,
         token=lambda: role.token,
         may_join=lambda: role.may_join,
         fits=fits,

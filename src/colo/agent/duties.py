@@ -13,6 +13,7 @@ from colo.agent.local_vm import LocalVm
 from colo.agent.primary_pairing import PrimaryPairing
 from colo.agent.replica_pairing import ReplicaPairing, make_replica
 from colo.agent.steps import FAILURES
+from colo.errors import ColoError
 from colo.fence import SelfFence
 from colo.model import messages
 from colo.model.checkpoint import events as checkpoint
@@ -54,6 +55,8 @@ class Duties:
     vm: LocalVm | None = None
     primary: PrimaryPairing | None = None
     replica: ReplicaPairing | None = None
+    failure: ColoError | None = None
+    """Why the last QEMU did not start."""
     _busy: anyio.Lock = field(factory=anyio.Lock)
     """Duties that take time happen one after the other, in the order in which they were asked for."""
 
@@ -106,6 +109,7 @@ class Duties:
         self.journal.note("vm-started", f"QEMU {vm.hypervisor.version} runs the VM", pid=vm.hypervisor.pid)
 
     async def _start_qemu(self) -> LocalVm:
+        self.failure = None
         vm = await LocalVm.start(self.config, self.relay, self.tasks, self._qemu_event)
         self.vm = vm
 
@@ -119,6 +123,7 @@ class Duties:
 
     async def _failed(self, what: str, error: Exception) -> None:
         _log.warning(what, exc_info=error)
+        self.failure = error if isinstance(error, ColoError) else None
         await self._forget_vm(what)
         self.tell_role(events.VmDied(f"{what}: {error}"))
 

@@ -12,6 +12,7 @@ from colo.errors import PeerIncompatibleError, RefusedError
 from colo.model import messages
 
 if TYPE_CHECKING:
+    from colo.agent.seen_token import SeenToken
     from colo.config import Config
 
 _HINT = "both hosts need the same version of colo and of QEMU, and the same [vm] but for paths and uplinks"
@@ -60,6 +61,20 @@ def check(mine: messages.Hello, theirs: messages.Hello) -> None:
     """PeerIncompatibleError with every difference."""
     if problems := messages.incompatibilities(mine, theirs):
         raise PeerIncompatibleError(f"{theirs.node} does not fit: {'; '.join(problems)}", _HINT)
+
+
+def check_token(seen: SeenToken, theirs: messages.Hello) -> None:
+    """RefusedError for a primary that was deposed: somebody has had a higher token since."""
+    if theirs.token < seen.highest:
+        raise RefusedError(
+            f"{theirs.node} shows token {theirs.token} of the lease, but {seen.highest} was seen here: it"
+            f" was deposed (or the witness has lost its records: then remove {seen.path})"
+        )
+
+
+def strange(peer: str, why: str) -> PeerIncompatibleError:
+    """The error for a peer that is heard but not understood."""
+    return PeerIncompatibleError(f"{peer} is not understood: {why}", _HINT)
 
 
 def as_error(refused: messages.Refused, peer: str) -> PeerIncompatibleError | RefusedError:

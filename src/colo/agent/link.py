@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from colo._core import Relay, Tls
     from colo.agent.handshake import Platform
+    from colo.agent.seen_token import SeenToken
     from colo.config import Config
 
 _CONNECT_S = 5.0
+_LINK_HINT = "are both certificates of the same authority? see the log of its agent"
 _log = structlog.get_logger()
 
 
@@ -38,10 +40,13 @@ class Link:
     platform: Platform
     relay: Relay
     tls: Tls
+    seen: SeenToken
     token: Callable[[], int]
     may_join: Callable[[], bool]
     fits: Callable[[Side, messages.Hello], None]
     failed: Callable[[Exception], None]
+    why: str = ""
+    """Why the last link ended."""
     _handshake: Handshake | None = None
     _up: bool = field(default=False)
 
@@ -78,11 +83,12 @@ class Link:
     def went_down(self, why: str) -> None:
         """The relay has lost it. An agreed link's loss is the role machine's to judge."""
         before, self._handshake, self._up = self._handshake, None, False
-        if before is not None and before.theirs is None:
+        if before is None:
+            return  # dropped before, for a reason that says more
+        self.why = why
+        if before.theirs is None:
             self.failed(
-                PeerUnreachableError(
-                    f"the link to {self.config.agent.peer_node} failed: {why}", "see the log of its agent"
-                )
+                PeerUnreachableError(f"the link to {self.config.agent.peer_node} failed: {why}", _LINK_HINT)
             )
 
     def send(self, message: messages.Message) -> None:
@@ -94,7 +100,16 @@ class Link:
         """Says goodbye and closes it."""
         if self._handshake is not None:
             self.send(messages.Goodbye(why))
-            self._close()
+            self._close(why)
+
+    def offended(self, why: str) -> None:
+        """The peer broke the protocol: drops the link. Before the Hellos agree, it is because the peer speaks
+        another one.
+        """
+        talks = self._handshake is not None and not self.agreed
+        self.drop(why)
+        if talks:
+            self.failed(handshake.strange(self.config.agent.peer_node, why))
 
     def greet(self, theirs: messages.Hello) -> None:
         """The peer's Hello. Raises PeerError when it comes twice."""
@@ -111,7 +126,7 @@ class Link:
 
     def refused(self, refused: messages.Refused) -> None:
         """The peer will not have us."""
-        self._close()
+        self._close(refused.reason)
         self.failed(handshake.as_error(refused, self.config.agent.peer_node))
 
     def _examine(self, side: Side, theirs: messages.Hello) -> None:
@@ -121,12 +136,15 @@ class Link:
                 f"the peer calls itself {theirs.node!r}, not {expected!r}", "see agent.peer_node"
             )
         handshake.check(self._hello(), theirs)
-        if side is Side.SECONDARY and not self.may_join():
+        if side is Side.PRIMARY:
+            return  # nothing is taken from it
+        if not self.may_join():
             raise RefusedError(f"{me} is not idle", f"see `colo status` at {me}")
+        handshake.check_token(self.seen, theirs)
 
     def _refuse(self, error: PeerIncompatibleError | RefusedError) -> None:
         self.send(messages.Refused(error.message, error.exit_code))
-        self._close()
+        self._close(error.message)
         self.failed(error)
 
     def _attach(self, descriptor: int, side: Side) -> None:
@@ -138,8 +156,8 @@ class Link:
         finally:
             os.close(descriptor)
 
-    def _close(self) -> None:
-        self._handshake, self._up = None, False
+    def _close(self, why: str) -> None:
+        self._handshake, self._up, self.why = None, False, why
         self.relay.detach_link()
 
     def _hello(self) -> messages.Hello:

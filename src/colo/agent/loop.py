@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from colo.agent.duties import Duties
     from colo.agent.journal import Journal
     from colo.agent.relay_events import RelayEvents
+    from colo.agent.seen_token import SeenToken
     from colo.config import Config
     from colo.lock.client import LeaseClient
     from colo.model.role.events import Event
@@ -44,12 +45,15 @@ class DecisionLoop:
     relay: Relay
     role: Role
     witness: LeaseClient
+    seen: SeenToken
     inbox: Inbox
     journal: Journal
     tasks: TaskGroup
     changes: Changes = field(factory=Changes)
     duties: Duties = field(init=False)
     relay_events: RelayEvents = field(init=False)
+    witness_trouble: str = ""
+    """Why the witness did not answer the last request; empty when it did."""
     _why: str = ""
 
     async def run(self) -> None:
@@ -89,12 +93,13 @@ class DecisionLoop:
 
     def seen_token(self, node: str, token: int) -> None:
         """The peer's Hello showed this token."""
+        self.seen.see(token)
         if token > self.role.token > 0:
             self.step_role(HigherToken(node, token))
 
     def _peer_broke_protocol(self, why: str) -> None:
         self.journal.note("peer-error", why)
-        self.duties.link.drop(why)
+        self.duties.link.offended(why)
         self.step_role(PeerLost(why))
 
     def _timers(self) -> None:
@@ -127,4 +132,10 @@ class DecisionLoop:
 
     async def _ask_witness(self, request: lease.LeaseRequest) -> None:
         answer = await lease_traffic.carry(self.witness, request, self.config.timing.lease_ttl_ms)
-        self.inbox.post(lambda: self.step_role(answer))
+        self.inbox.post(lambda: self._take_answer(answer))
+
+    def _take_answer(self, answer: lease.LeaseAnswer) -> None:
+        self.witness_trouble = answer.why if isinstance(answer, lease.WitnessUnreachable) else ""
+        if isinstance(answer, lease.LeaseGranted):
+            self.seen.see(answer.token)
+        self.step_role(answer)

@@ -10,7 +10,7 @@ from attrs import define, evolve, field
 from colo.agent.inbox import Changes
 from colo.api.service import Progress
 from colo.errors import ColoError, LeaseError, PeerUnreachableError, QemuError, RefusedError
-from colo.model.role.events import Boot
+from colo.model.role.events import Boot, BootGivenUp
 from colo.model.role.states import State
 
 if TYPE_CHECKING:
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 
 _TICK_S = 0.2
 _BOOT_S = 60.0
+_WITNESS_S = 5.0
+"""How long an operator waits for a witness that does not answer."""
 _READY_S = 30.0
 _READY_S_PER_GIB = 15.0
 """The secondary allocates the VM's memory twice before it is ready."""
 _PAGE = 4096
+_LEASE_HINT = (
+    "`colo lease show` asks the witness, `colo status` at the other host tells whether it runs the VM"
+)
 _FILLING = frozenset({State.SYNCING, State.CONFIRMING})
 _RUNS = frozenset({State.UNPROTECTED, State.DEGRADED})
 
@@ -72,18 +77,29 @@ class Protection:
         self.loop.changes.tell()
 
     async def boot(self) -> None:
-        """Runs the VM here, unprotected. Raises LeaseError, QemuError, RefusedError."""
+        """Runs the VM here, unprotected. Raises LeaseError, and what QEMU's start raises."""
         role = self.loop.role
         if role.state is State.IDLE:
             self.loop.inbox.post(lambda: self.loop.step_role(Boot()))
             with anyio.move_on_after(_BOOT_S):
                 await self._until(lambda: role.state is not State.IDLE)
-                await self._until(lambda: role.state is not State.STARTING)
-                if role.state is State.IDLE:
-                    raise LeaseError(role.why, "`colo status` at the other host tells who runs the VM")
+                await self._lease()
                 await self._until(lambda: self._vm_runs() or role.state is not State.UNPROTECTED)
         if not self._vm_runs():
-            raise QemuError(role.why, "see the agent's log")
+            raise self.loop.duties.failure or QemuError(role.why, "see the agent's log")
+
+    async def _lease(self) -> None:
+        """Until the witness has said who runs the VM."""
+        loop, role = self.loop, self.loop.role
+        last_word = anyio.current_time()
+        while role.state is State.STARTING:
+            if not loop.witness_trouble:
+                last_word = anyio.current_time()
+            elif anyio.current_time() - last_word > _WITNESS_S:
+                loop.tell_role(BootGivenUp(loop.witness_trouble))
+            await loop.changes.wait(_TICK_S)
+        if role.state is State.IDLE:
+            raise LeaseError(role.why, _LEASE_HINT)
 
     async def _attempt(self) -> None:
         try:
@@ -115,13 +131,16 @@ class Protection:
         await self.link.call()
         patience_s = _READY_S + _READY_S_PER_GIB * self.loop.config.vm.memory_mib / 1024
         with anyio.move_on_after(patience_s):
-            await self._until(lambda: self._link_failure is not None or self.loop.role.state not in _RUNS)
+            await self._until(lambda: self.link.free or self.loop.role.state not in _RUNS)
         if self._link_failure is not None:
             raise self._link_failure
         if self.loop.role.state in _RUNS:
-            self.loop.inbox.post(lambda: self.link.drop("no replica in time"))
+            if not self.link.free:
+                self.loop.inbox.post(lambda: self.link.drop(f"no replica within {patience_s:g} s"))
+                await self._until(lambda: self.link.free)
             raise PeerUnreachableError(
-                f"{self.loop.config.agent.peer_node} made no replica in {patience_s:g} s", "see its log"
+                f"{self.loop.config.agent.peer_node} made no replica: {self.link.why}",
+                "see the log of its agent",
             )
 
     async def _fill(self) -> None:

@@ -13,6 +13,13 @@ class Boot:
 
 
 @frozen
+class BootGivenUp:
+    """Nobody waits for the boot any more: the witness did not answer in time."""
+
+    why: str
+
+
+@frozen
 class Failover:
     """Hand the VM over to the secondary. On the secondary: ask the primary to."""
 
@@ -94,8 +101,8 @@ class VmDied:
 
 
 Event = (
-    Boot | Failover | Shutdown | SecondaryJoined | PrimaryJoined | PeerLost | PeerResigns | HigherToken
-    | Committed | ReplicaReady | ReplicaFailed | VmStopped | VmDied
+    Boot | BootGivenUp | Failover | Shutdown | SecondaryJoined | PrimaryJoined | PeerLost | PeerResigns
+    | HigherToken | Committed | ReplicaReady | ReplicaFailed | VmStopped | VmDied
 )  # fmt: skip
 
 

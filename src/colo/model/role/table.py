@@ -25,6 +25,7 @@ from colo.model.role.actions import (
 )
 from colo.model.role.events import (
     Boot,
+    BootGivenUp,
     Committed,
     Failover,
     GateClosed,
@@ -70,7 +71,8 @@ _REPLICA = each(OWN_BUG, ReplicaReady, ReplicaFailed)
 _LATE: Row = each(IGNORE, LeaseWon, LeaseTaken, LeaseGone, StandbyNamed, StandbyCleared, GateClosed)
 _BASE: Row = {
     **_OPERATOR, **_JOINS, **_REPLICA, **_LATE,
-    **each(IGNORE, PeerLost, PeerResigns, HigherToken, Committed, VmStopped, VmDied, LeaseDenied),
+    **each(IGNORE, BootGivenUp, PeerLost, PeerResigns, HigherToken, Committed),
+    **each(IGNORE, VmStopped, VmDied, LeaseDenied),
 }  # fmt: skip
 
 _DEPOSED: Row = {
@@ -117,6 +119,7 @@ TABLE: Mapping[State, Row] = {
         LeaseWon: To(State.UNPROTECTED, "{why}: the VM starts here", (StartVm,)),
         LeaseTaken: To(State.IDLE, "not started: {why}"),
         LeaseDenied: To(State.IDLE, "not started: {why}"),
+        BootGivenUp: To(State.IDLE, "not started: {why}"),
         Shutdown: To(State.IDLE, "ended by the operator"),
         **each(OWN_BUG, Committed),
     },
