@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from colo.demo.show import Show, traffic
 from colo.errors import ColoError
 from colo.lab.pair import HOSTS, Pair
-from colo.lab.records import Record
+from colo.lab.records import WatchedClient
 
 if TYPE_CHECKING:
     from colo.lab.pair import Guest
-    from colo.lab.process import HostProcess
 
 _TICK_S = 0.25
 _END_S = 90.0
@@ -49,18 +48,6 @@ class Report:
     problems: tuple[str, ...]
 
 
-@define
-class Client:
-    """One client process and what it has printed."""
-
-    name: str
-    process: HostProcess
-    record: Record = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.record = Record(self.process.log)
-
-
 async def run(guest: Guest, plan: Plan, show: Show) -> Report:
     """The whole demonstration. Raises ColoError when it could not be carried out at all."""
     with TemporaryDirectory(prefix="colo-demo-") as folder, show:
@@ -74,7 +61,7 @@ class _Demo:
     pair: Pair
     plan: Plan
     show: Show
-    clients: tuple[Client, ...] = ()
+    clients: tuple[WatchedClient, ...] = ()
 
     async def run(self) -> Report:
         await self._protect()
@@ -94,7 +81,7 @@ class _Demo:
         await self.pair.guest_answers()
         self.show.say("The guest answers, and is protected: two copies of it run in lock-step.")
 
-    def _clients(self) -> list[Client]:
+    def _clients(self) -> list[WatchedClient]:
         mib = str(self.plan.download_mib)
         wanted = (
             ("counter", ("--interval", "0.01")),
@@ -102,7 +89,7 @@ class _Demo:
             ("download", ("--mib", mib)),
         )
         self.show.say("Clients: a counter over one connection held open, HTTP GETs, large downloads.")
-        return [Client(kind, self.pair.client(kind, kind, *arguments)) for kind, arguments in wanted]
+        return [WatchedClient(kind, self.pair.client(kind, kind, *arguments)) for kind, arguments in wanted]
 
     async def _watch(self, host: str, seconds: float) -> None:
         end = anyio.current_time() + seconds
@@ -132,14 +119,9 @@ class _Demo:
 
     async def _report(self) -> Report:
         for client in self.clients:
-            client.process.signal(signal.SIGTERM)
-        for client in self.clients:
-            await anyio.to_thread.run_sync(client.process.wait, _END_S)
-            client.record.read()
+            await client.finish(_END_S)
         counter, gets, downloads = (client.record for client in self.clients)
-        problems = tuple(
-            f"{c.name}: {c.record.why or 'no verdict'}" for c in self.clients if not c.record.whole
-        )
+        problems = tuple(problem for client in self.clients if (problem := client.problem) is not None)
         return Report(counter.answers, gets.answers, downloads.mib, counter.longest_ms, problems)
 
     def _tell(self, report: Report) -> None:

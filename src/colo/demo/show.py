@@ -40,7 +40,7 @@ class Show:
 
     def say(self, text: str, style: str = "") -> None:
         """A line that stays."""
-        self.console.print(Text(text, style))
+        self.console.print(Text(text, style), soft_wrap=True)
 
     def line(self, text: str) -> None:
         """The line that changes."""

@@ -1,15 +1,19 @@
-"""Reads what the laboratory's clients print, while they print it."""
+"""The laboratory's clients at work: reads what they print, while they print it."""
 
 from __future__ import annotations
 
 import json
+import signal
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
 from attrs import define, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from colo.lab.process import HostProcess
 
 
 @define
@@ -58,3 +62,27 @@ class Record:
             return {"verdict": "broken", "why": f"the client said: {line.decode(errors='replace').strip()}"}
         assert isinstance(entry, dict)
         return entry
+
+
+@define
+class WatchedClient:
+    """A client process and what it has printed so far."""
+
+    name: str
+    process: HostProcess
+    record: Record = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.record = Record(self.process.log)
+
+    async def finish(self, seconds: float) -> None:
+        """Has it end after the answer that it waits for, and reads its verdict. Raises ColoError."""
+        if self.process.ended() is None:
+            self.process.signal(signal.SIGTERM)
+        await anyio.to_thread.run_sync(self.process.wait, seconds)
+        self.record.read()
+
+    @property
+    def problem(self) -> str | None:
+        """What it found wrong, if anything."""
+        return None if self.record.whole else f"{self.name}: {self.record.why or 'no verdict'}"

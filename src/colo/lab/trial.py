@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
-from attrs import define, field, frozen
+from attrs import frozen
 
 from colo.errors import ColoError
 from colo.lab.pair import HOSTS, Options, Pair
-from colo.lab.records import Record
+from colo.lab.records import WatchedClient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,16 +60,6 @@ class Outcome:
     """Where the victim's checkpoint was when it was struck."""
 
 
-@define
-class _Client:
-    name: str
-    process: HostProcess
-    record: Record = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.record = Record(self.process.log)
-
-
 def all_trials() -> tuple[Trial, ...]:
     """The whole matrix."""
     signals = (signal.SIGKILL, signal.SIGSTOP)
@@ -90,14 +80,14 @@ async def carry_out(trial: Trial, folder: Path, guest: Guest, options: Options |
         return await _outcome(clients, step)
 
 
-async def _clients(trial: Trial, pair: Pair) -> tuple[_Client, ...]:
+async def _clients(trial: Trial, pair: Pair) -> tuple[WatchedClient, ...]:
     pace = "0.2" if trial.moment is Moment.IDLE else "0.005"
     wanted = [("counter", ("--interval", pace))]
     if trial.moment is not Moment.IDLE:
         wanted += [("gets", ("--interval", "0.02")), ("download", ("--mib", "8"))]
     if trial.moment is Moment.CHECKPOINT:
         await _wait(pair.client("write", "gets", "--count", "1", "--path", _WRITE))
-    return tuple(_Client(kind, pair.client(kind, kind, *arguments)) for kind, arguments in wanted)
+    return tuple(WatchedClient(kind, pair.client(kind, kind, *arguments)) for kind, arguments in wanted)
 
 
 async def _strike(trial: Trial, pair: Pair) -> str:
@@ -133,15 +123,10 @@ async def _thaw(trial: Trial, pair: Pair) -> None:
         await pair.until(trial.victim, "idle")
 
 
-async def _outcome(clients: tuple[_Client, ...], step: str) -> Outcome:
+async def _outcome(clients: tuple[WatchedClient, ...], step: str) -> Outcome:
     for client in clients:
-        client.record.read()
-        if client.process.ended() is None:
-            client.process.signal(signal.SIGTERM)
-    for client in clients:
-        await _wait(client.process)
-        client.record.read()
-    problems = tuple(f"{c.name}: {c.record.why or 'no verdict'}" for c in clients if not c.record.whole)
+        await client.finish(_END_S)
+    problems = tuple(problem for client in clients if (problem := client.problem) is not None)
     records = {client.name: client.record for client in clients}
     mib = records["download"].mib if "download" in records else 0
     return Outcome(problems, records["counter"].longest_ms, records["counter"].answers, mib, step)
