@@ -1,0 +1,33 @@
+"""What checkpoints cost."""
+
+from __future__ import annotations
+
+from colo.agent.measures import Measures
+
+
+def test_the_summary_counts_by_reason_and_gives_the_median_pause() -> None:
+    measures = Measures()
+    for number, (reason, pause) in enumerate([("first", 9.0), ("period", 3.0), ("period", 5.0)], 1):
+        measure = measures.begin(number, reason)
+        measure.phases_ms["pause"] = pause
+        measures.done(measure)
+    summary = measures.summary()
+    assert summary.total == 3
+    assert summary.by_reason == {"first": 1, "period": 2}
+    assert summary.median_pause_ms == 5.0
+    assert summary.last is not None
+    assert summary.last.checkpoint == 3
+
+
+def test_without_a_checkpoint_there_is_no_pause() -> None:
+    assert Measures().summary().median_pause_ms is None
+
+
+def test_a_phase_is_measured_whether_it_succeeds_or_fails() -> None:
+    measure = Measures().begin(1, "period")
+    try:
+        with measure.phase("save"):
+            raise OSError
+    except OSError:
+        pass
+    assert measure.phases_ms["save"] >= 0

@@ -1,0 +1,85 @@
+"""One step at a time, each answered once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from colo.agent.steps import Steps
+from colo.errors import QemuError
+from colo.model.checkpoint.events import StepFailed, VmResumed, VmStopped
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_step_posts_its_report() -> None:
+    posted: list[Any] = []
+    async with anyio.create_task_group() as tasks:
+
+        async def stop() -> VmStopped:
+            return VmStopped()
+
+        Steps(tasks, posted.append).start("stop", stop)
+    assert posted == [VmStopped()]
+
+
+async def test_a_step_that_fails_posts_why() -> None:
+    posted: list[Any] = []
+    async with anyio.create_task_group() as tasks:
+
+        async def stop() -> VmStopped:
+            raise QemuError("QEMU is dead")
+
+        Steps(tasks, posted.append).start("stop", stop)
+    assert posted == [StepFailed("stop", "QEMU is dead")]
+
+
+async def test_a_bug_in_a_step_is_no_failed_step() -> None:
+    with pytest.raises(ExceptionGroup) as raised:
+        async with anyio.create_task_group() as tasks:
+
+            async def stop() -> VmStopped:
+                raise KeyError("bug")
+
+            Steps(tasks, lambda _: None).start("stop", stop)
+    assert raised.group_contains(KeyError)
+
+
+async def test_a_new_step_ends_the_one_under_way_and_only_the_new_one_reports() -> None:
+    posted: list[Any] = []
+    began, over = anyio.Event(), []
+    async with anyio.create_task_group() as tasks:
+        steps = Steps(tasks, posted.append)
+
+        async def save() -> VmStopped:
+            began.set()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                over.append("save")
+            return VmStopped()
+
+        async def resume() -> VmResumed:
+            assert over == ["save"]
+            return VmResumed()
+
+        steps.start("save", save)
+        await began.wait()
+        steps.start("resume", resume)
+    assert posted == [VmResumed()]
+
+
+async def test_a_cancelled_step_reports_nothing() -> None:
+    posted: list[Any] = []
+    async with anyio.create_task_group() as tasks:
+        steps = Steps(tasks, posted.append)
+
+        async def save() -> VmStopped:
+            await anyio.sleep_forever()
+            return VmStopped()
+
+        steps.start("save", save)
+        await steps.cancel()
+    assert posted == []
