@@ -17,7 +17,15 @@ import pytest
 from colo.api.client import AgentClient
 from colo.api.endpoint import SOCKET_NAME, claim_run_dir
 from colo.api.server import serve
-from colo.api.service import AgentEvent, CheckpointReport, Checkpoints, Progress, Status
+from colo.api.service import (
+    AgentEvent,
+    CheckpointReport,
+    Checkpoints,
+    Divergence,
+    Divergences,
+    Progress,
+    Status,
+)
 from colo.errors import (
     AddressInUseError,
     AgentUnreachableError,
@@ -51,6 +59,14 @@ STATUS = Status(
 )
 REPORT = CheckpointReport(8, "operator", 120, 700_000, 8.5, {"stop": 0.4})
 
+DIVERGED = Divergences(
+    {"stream": 1, "missing": 1},
+    (
+        Divergence(1, 5, 7, 0, "tcp a > b", "stream", 3, "00ff", "01", 2.5, "offset 3"),
+        Divergence(2, 9, 8, 1, "udp a > b", "missing", None, "", "", 100.0, "no such message"),
+    ),
+)
+
 
 class PlayedAgent:
     """Answers what it is told to; `fails` is raised by every call."""
@@ -70,6 +86,10 @@ class PlayedAgent:
     async def status(self) -> Status:
         await self._answer()
         return STATUS
+
+    async def divergences(self) -> Divergences:
+        await self._answer()
+        return DIVERGED
 
     async def protect(self) -> AsyncGenerator[Progress, None]:
         try:
@@ -117,6 +137,11 @@ async def test_status_comes_back_whole(agent: PlayedAgent, tmp_path: Path) -> No
         assert await client.status() == STATUS
 
 
+async def test_divergences_come_back_whole(agent: PlayedAgent, tmp_path: Path) -> None:
+    async with running(agent, tmp_path), AgentClient(tmp_path) as client:
+        assert await client.divergences() == DIVERGED
+
+
 async def test_operations(agent: PlayedAgent, tmp_path: Path) -> None:
     async with running(agent, tmp_path), AgentClient(tmp_path) as client:
         assert await client.checkpoint() == REPORT
@@ -146,7 +171,7 @@ async def test_an_error_comes_back_as_what_it_was(
 ) -> None:
     agent.fails = error
     async with running(agent, tmp_path), AgentClient(tmp_path) as client:
-        for operation in (client.checkpoint, client.status, client.failover):
+        for operation in (client.checkpoint, client.status, client.failover, client.divergences):
             with pytest.raises(ColoError) as caught:
                 await operation()
             came = caught.value

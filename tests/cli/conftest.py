@@ -9,7 +9,15 @@ from click.testing import CliRunner, Result
 
 from colo.api.endpoint import claim_run_dir
 from colo.api.server import serve
-from colo.api.service import AgentEvent, CheckpointReport, Checkpoints, Progress, Status
+from colo.api.service import (
+    AgentEvent,
+    CheckpointReport,
+    Checkpoints,
+    Divergence,
+    Divergences,
+    Progress,
+    Status,
+)
 from colo.cli import main
 from colo.pki import create_authority, issue_node
 
@@ -67,6 +75,21 @@ class PlayedAgent:
             peer="beta",
             uptime_s=61.0,
             checkpoints=taken,
+            traffic={"frames_in": 5, "flows": 0},
+            divergences={"stream": 1, "end": 0, "missing": 2},
+        )
+
+    async def divergences(self) -> Divergences:
+        self._maybe_fail()
+        flow = "tcp 10.0.0.2:80 > 10.0.0.9:4312"
+        detail = "offset 9: primary 31, secondary 32"
+        return Divergences(
+            {"stream": 1, "end": 0, "missing": 2},
+            (
+                Divergence(1, 1_500_000_000, 4, 0, flow, "stream", 9, "31", "32", 7.25, detail),
+                Divergence(2, 2_000_000_000, 5, 0, flow, "missing", None, "", "", 100.0, "no SYN"),
+                Divergence(3, 2_500_000_000, 6, 1, flow, "missing", 10, "33", "", 100.0, "not these 1 bytes"),
+            ),
         )
 
     async def events(self) -> AsyncGenerator[AgentEvent, None]:

@@ -38,6 +38,40 @@ def test_status_for_programs(colo: Colo, config: Path, agent: Any) -> None:
     )
 
 
+def test_status_in_detail_adds_phases_divergences_and_traffic(colo: Colo, config: Path, agent: Any) -> None:
+    assert agent
+    brief, verbose = (colo("status", config, *more).output.splitlines() for more in ((), ("--verbose",)))
+    assert verbose[: len(brief)] == brief
+    assert [line.split(maxsplit=1)[-1] for line in verbose[len(brief) :]] == [
+        "phases   stop 0.5 ms",
+        "1 stream, 2 missing",
+        "5 frames_in",
+    ]
+
+
+def test_divergences_for_people(colo: Colo, config: Path, agent: Any) -> None:
+    assert agent
+    lines = colo("divergences", config).output.splitlines()
+    assert lines[0] == "divergences: 1 stream, 2 missing"
+    assert lines[1].split() == ["#", "at", "epoch", "nic", "flow", "kind", "held", "difference"]
+    assert lines[2].split(maxsplit=9)[:3] == ["1", "1.500", "4"]
+    assert lines[2].endswith("stream   7.2 ms    offset 9: primary 31, secondary 32")
+    assert len(lines) == 5
+    for count, numbers in ((1, ["3"]), (2, ["2", "3"]), (0, []), (256, ["1", "2", "3"])):
+        shown = colo("divergences", config, "--last", count).output.splitlines()[2:]
+        assert [line.split()[0] for line in shown] == numbers
+
+
+def test_divergences_for_programs(colo: Colo, config: Path, agent: Any) -> None:
+    assert agent
+    found = json.loads(colo("divergences", config, "--format", "json", "--last", 2).stdout)
+    assert found["by_kind"] == {"stream": 1, "end": 0, "missing": 2}
+    assert [(one["number"], one["offset"], one["primary"]) for one in found["last"]] == [
+        (2, None, ""),
+        (3, 10, "33"),
+    ]
+
+
 def test_protect_ends_when_protected(colo: Colo, config: Path, agent: Any) -> None:
     assert agent
     result = colo("protect", config)
@@ -96,7 +130,9 @@ def test_errors_have_their_exit_code_and_both_forms(
     assert json.loads(for_programs.stderr) == body
 
 
-@pytest.mark.parametrize("command", ["status", "protect", "checkpoint", "failover", "stop", "events"])
+@pytest.mark.parametrize(
+    "command", ["status", "protect", "checkpoint", "failover", "stop", "events", "divergences"]
+)
 def test_without_an_agent_every_command_says_so(colo: Colo, config: Path, command: str) -> None:
     result = colo(command, config)
     assert result.exit_code == 4

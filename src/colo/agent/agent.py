@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from colo import _core
+from colo.agent import captures
+from colo.agent.captures import Captures
 from colo.agent.duties import Duties
 from colo.agent.handshake import Platform, Side
 from colo.agent.inbox import Inbox
@@ -35,6 +37,7 @@ from colo.state import hold_folder
 
 if TYPE_CHECKING:
     import socket
+    from pathlib import Path
 
     from anyio.abc import TaskGroup
 
@@ -45,8 +48,13 @@ if TYPE_CHECKING:
 _END_S = 5.0
 
 
-async def run(config: Config, *, boot: bool = False) -> None:
-    """Runs until SIGTERM, SIGINT or the API's stop. Raises ColoError when it cannot start or cannot go on."""
+async def run(config: Config, *, boot: bool = False, capture: Path | None = None) -> None:
+    """Runs until SIGTERM, SIGINT or the API's stop. `capture`: a folder for the frames around divergences.
+
+    Raises ColoError when it cannot start or cannot go on.
+    """
+    if capture is not None:
+        captures.prepare(capture)
     program = await probe(config.vm.qemu)
     platform = Platform(program.version_text, choose_accel(config.vm.accel, program))
     with ExitStack() as stack:
@@ -57,7 +65,7 @@ async def run(config: Config, *, boot: bool = False) -> None:
         relay = _relay(config)
         stack.callback(relay.stop)
         async with uplinks(config, relay):
-            await _serve(config, platform, relay, seen, control, listener, boot=boot)
+            await _serve(config, platform, relay, seen, control, listener, boot=boot, capture=capture)
 
 
 async def _serve(
@@ -69,12 +77,17 @@ async def _serve(
     listener: socket.socket,
     *,
     boot: bool,
+    capture: Path | None,
 ) -> None:
     async with anyio.create_task_group() as tasks:
         agent = _assemble(config, platform, relay, seen, tasks)
         for task in (agent.loop.run, agent.loop.listen_to_relay, agent.end_on_signal, seen.keep):
             tasks.start_soon(task)
         tasks.start_soon(agent.accept_links, listener)
+        if capture is not None:
+            tasks.start_soon(
+                agent.capture, Captures(relay, agent.loop.inbox, agent.loop.journal, capture, config.vm.name)
+            )
         await tasks.start(serve, agent.service, control)
         if boot:
             tasks.start_soon(agent.boot)
@@ -96,6 +109,11 @@ class _Agent:
         """Every connection goes to the relay for TLS, inside the decision loop."""
         async for descriptor in connections(listener):
             self.loop.inbox.post(lambda fd=descriptor: self.link.accept(fd))  # type: ignore[misc]
+
+    async def capture(self, captures: Captures) -> None:
+        """Writes the frames around divergences."""
+        self.loop.relay_events.captures = captures
+        await captures.keep()
 
     async def boot(self) -> None:
         """An agent that was to run the VM and cannot ends in an orderly way: its lease is given back."""

@@ -15,6 +15,7 @@ from colo.model.role import events as role
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from colo.agent.captures import Captures
     from colo.agent.duties import Duties
     from colo.agent.journal import Journal
     from colo.agent.link import Link
@@ -32,6 +33,7 @@ class RelayEvents:
     journal: Journal
     machine: Role
     step_role: Callable[[role.Event], None]
+    captures: Captures | None = None
 
     def take(self, event: tuple[Any, ...]) -> None:
         """Raises PeerError (the peer broke the protocol), LocalError, and CapabilityError when the relay is
@@ -97,13 +99,18 @@ class RelayEvents:
 
     def _on_divergence(self, _nic: int, flow: str, kind: str, detail: str) -> None:
         text = f"{flow}: {kind} {detail}"[:_PRINTABLE_DETAIL]
-        self.journal.note("divergence", text)
+        self._diverged("divergence", text)
         self.duties.to_primary(checkpoint.Trigger(checkpoint.Reason.MISMATCH, text))
 
     def _on_hold_limit(self, _nic: int, flow: str, ms: int) -> None:
         text = f"{flow}: no twin for {ms} ms"
-        self.journal.note("hold-limit", text)
+        self._diverged("hold-limit", text)
         self.duties.to_primary(checkpoint.Trigger(checkpoint.Reason.HOLD_LIMIT, text))
+
+    def _diverged(self, kind: str, text: str) -> None:
+        self.journal.note(kind, text)
+        if self.captures is not None:
+            self.captures.noticed(text)
 
     def _on_queue_limit(self, held: int) -> None:
         self.duties.to_primary(checkpoint.Trigger(checkpoint.Reason.QUEUE_LIMIT, f"{held} bytes are held"))

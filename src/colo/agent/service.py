@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import anyio
 from attrs import define, field
 
-from colo.api.service import AgentEvent, CheckpointReport, Checkpoints, Progress, Status
+from colo.agent import divergences
+from colo.api.service import (
+    AgentEvent,
+    CheckpointReport,
+    Checkpoints,
+    Divergences,
+    Progress,
+    Status,
+)
 from colo.errors import ColoError, PeerUnreachableError, RefusedError
 from colo.model.checkpoint import events as checkpoint
 from colo.model.errors import NotNowError
@@ -59,6 +67,7 @@ class Service:
                 summary.median_pause_ms,
             ),
             traffic=self.loop.relay.stats(),
+            divergences=divergences.by_kind(self.loop.relay),
             qemu=self.platform.qemu_version,
             qemu_pid=duties.vm.hypervisor.pid if duties.vm else None,
             tracker=duties.vm.tracker_kind if duties.vm else None,
@@ -68,6 +77,10 @@ class Service:
     def events(self) -> AsyncGenerator[AgentEvent, None]:
         """See AgentService."""
         return self.loop.journal.follow()
+
+    async def divergences(self) -> Divergences:
+        """See AgentService."""
+        return divergences.read(self.loop.relay)
 
     def protect(self) -> AsyncGenerator[Progress, None]:
         """See AgentService."""

@@ -10,7 +10,7 @@ import httpx
 
 from colo.api.endpoint import SOCKET_NAME
 from colo.api.ndjson import KEEPALIVE_S
-from colo.api.service import AgentEvent, CheckpointReport, Progress, Status
+from colo.api.service import AgentEvent, CheckpointReport, Divergences, Progress, Status
 from colo.api.wire import MAX_LINE, ErrorBody, from_json, is_error
 from colo.errors import AgentUnreachableError
 
@@ -48,6 +48,10 @@ class AgentClient:
     async def status(self) -> Status:
         """What the agent is doing."""
         return from_json(Status, await self._ask("GET", "/v1/status"))
+
+    async def divergences(self) -> Divergences:
+        """Where the two copies differed."""
+        return from_json(Divergences, await self._ask("GET", "/v1/divergences"))
 
     async def checkpoint(self) -> CheckpointReport:
         """Take a checkpoint now and wait until it is committed."""

@@ -88,6 +88,9 @@ def _app(service: AgentService, streams: OpenStreams) -> Starlette:
     async def status(_: Request) -> Response:
         return await _answer(service.status)
 
+    async def divergences(_: Request) -> Response:
+        return await _answer(service.divergences)
+
     async def checkpoint(_: Request) -> Response:
         return await _answer(service.checkpoint)
 
@@ -106,6 +109,7 @@ def _app(service: AgentService, streams: OpenStreams) -> Starlette:
     return Starlette(
         routes=[
             Route("/v1/status", status, methods=["GET"]),
+            Route("/v1/divergences", divergences, methods=["GET"]),
             Route("/v1/events", events, methods=["GET"]),
             Route("/v1/protect", protect, methods=["POST"]),
             Route("/v1/checkpoint", checkpoint, methods=["POST"]),

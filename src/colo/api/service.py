@@ -28,7 +28,8 @@ class Status:
     `state`: unprotected, syncing, protected, degraded, failing-over, fenced, idle or standby. `mode`:
     lockstep or epoch, None when there is no pair. `step`: where the checkpoint in flight is, `running`
     while there is none, `idle` without a pair. `token`: of the lease that this node holds or held last.
-    `why`: the sentence of the last transition. `traffic`: counters of the relay.
+    `why`: the sentence of the last transition. `traffic`: counters of the relay. `divergences`: how many of
+    each kind since the agent started.
     """
 
     node: str
@@ -44,6 +45,7 @@ class Status:
     step: str = "idle"
     checkpoints: Checkpoints = Factory(Checkpoints)
     traffic: dict[str, int] = Factory(dict)
+    divergences: dict[str, int] = Factory(dict)
     qemu: str | None = None
     qemu_pid: int | None = None
     tracker: str | None = None
@@ -78,6 +80,38 @@ class CheckpointReport:
 
 
 @frozen
+class Divergence:
+    """The two copies said different things, or one of them said nothing.
+
+    `number` counts from 1 since the agent started. `at_ns`: when it was noticed (CLOCK_BOOTTIME). `flow`: the
+    guest's side first. `kind`: stream, end (FIN or RST), handshake, message, or missing (the hold limit).
+    `offset`: in the TCP stream, from the first byte that was compared, or in the message. `primary`,
+    `secondary`: at most 16 bytes of each from there, in hexadecimal. `held_ms`: how long the primary's oldest
+    frame of this flow had waited by then.
+    """
+
+    number: int
+    at_ns: int
+    epoch: int
+    nic: int
+    flow: str
+    kind: str
+    offset: int | None
+    primary: str
+    secondary: str
+    held_ms: float
+    detail: str
+
+
+@frozen
+class Divergences:
+    """All counted by kind since the agent started; the last 256 of them, oldest first."""
+
+    by_kind: dict[str, int] = Factory(dict)
+    last: tuple[Divergence, ...] = ()
+
+
+@frozen
 class AgentEvent:
     """Something that happened. `at_ns`: CLOCK_BOOTTIME. `details`: numbers and words that belong to it."""
 
@@ -96,6 +130,10 @@ class AgentService(Protocol):
 
     def events(self) -> AsyncGenerator[AgentEvent, None]:
         """From now on, until closed. A reader may be slow: the agent bounds what waits for it."""
+        ...
+
+    async def divergences(self) -> Divergences:
+        """At once, from memory."""
         ...
 
     def protect(self) -> AsyncGenerator[Progress, None]:

@@ -13,6 +13,7 @@ COMMANDS = {
     "check": "Say what this machine offers, and what is missing.",
     "checkpoint": "Take a checkpoint now.",
     "demo": "Watch a VM outlive its host, on one machine.",
+    "divergences": "Show where the two copies differed.",
     "events": "Follow what an agent does.",
     "failover": "Hand the VM over to the other host.",
     "guest": "Build the demo guest.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path  # noqa: TC003 - click's callbacks are inspected at run time
+from pathlib import Path
 
 import click
 
@@ -13,7 +13,12 @@ from colo.cli.output import config_argument
 @click.command()
 @config_argument
 @click.option("--boot", is_flag=True, help="Start the VM here, if the witness agrees.")
-def command(config: Path, *, boot: bool) -> None:
+@click.option(
+    "--capture",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the frames around divergences into this folder, for Wireshark.",
+)
+def command(config: Path, *, boot: bool, capture: Path | None) -> None:
     """Run this host's half of the VM that CONFIG describes, until stopped.
 
     Without --boot it waits for the other host to ask for protection.
@@ -29,4 +34,4 @@ def command(config: Path, *, boot: bool) -> None:
     loaded = load(config)
     check_files(loaded, config)
     require_certificate(loaded.tls, loaded.agent.node)
-    anyio.run(partial(colo.agent.run, loaded, boot=boot))
+    anyio.run(partial(colo.agent.run, loaded, boot=boot, capture=capture))

@@ -53,3 +53,11 @@ def print_pairs(pairs: dict[str, object]) -> None:
     width = max((len(key) for key in shown), default=0)
     for key, value in shown.items():
         click.echo(f"{click.style(key.ljust(width), bold=True)}  {value}")
+
+
+def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Columns as wide as they need to be."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for number, row in enumerate([header, *rows]):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        click.echo(click.style(line, bold=number == 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path  # noqa: TC003 - click's callbacks are inspected at run time
 from typing import TYPE_CHECKING
 
@@ -20,31 +21,34 @@ WATCH_S = 1.0
 @click.command()
 @config_argument
 @click.option("--watch", is_flag=True, help="Show it again every second, until interrupted.")
+@click.option(
+    "--verbose", is_flag=True, help="With the phases of checkpoints, divergences by kind, and traffic."
+)
 @format_option
-def command(config: Path, *, watch: bool) -> None:
-    """Show what the agent of CONFIG is doing, and why."""
+def command(config: Path, *, watch: bool, verbose: bool) -> None:
+    """Show what the agent of CONFIG is doing, and why. JSON always has everything."""
     if watch:
-        with_agent(config, _watch)
+        with_agent(config, partial(_watch, verbose=verbose))
     else:
-        _show(with_agent(config, lambda client: client.status()))
+        _show(with_agent(config, lambda client: client.status()), verbose=verbose)
 
 
-async def _watch(client: AgentClient) -> None:
+async def _watch(client: AgentClient, *, verbose: bool) -> None:
     import anyio
 
     while True:
         status = await client.status()
         if not is_json():
             click.clear()
-        _show(status)
+        _show(status, verbose=verbose)
         await anyio.sleep(WATCH_S)
 
 
-def _show(status: Status) -> None:
+def _show(status: Status, *, verbose: bool) -> None:
     if is_json():
         print_json(status)
     else:
-        print_pairs(rows(status))
+        print_pairs(rows(status) | (details(status) if verbose else {}))
 
 
 def rows(status: Status) -> dict[str, object]:
@@ -61,10 +65,23 @@ def rows(status: Status) -> dict[str, object]:
         "token": status.token,
         "checkpoints": f"{taken.total} ({reasons})" if reasons else taken.total,
         "median pause": None if pause is None else f"{pause:.1f} ms",
-        "last phases": ", ".join(f"{name} {ms:.1f} ms" for name, ms in taken.last_phases_ms.items()),
-        "traffic": ", ".join(f"{name} {count}" for name, count in status.traffic.items()),
         "QEMU": status.qemu,
         "accelerator": status.accel,
         "dirty pages by": status.tracker,
         "up for": f"{status.uptime_s:.0f} s",
     }
+
+
+def details(status: Status) -> dict[str, object]:
+    """What --verbose adds to it."""
+    phases = status.checkpoints.last_phases_ms
+    return {
+        "last phases": ", ".join(f"{name} {ms:.1f} ms" for name, ms in phases.items()),
+        "divergences": counted(status.divergences),
+        "traffic": counted(status.traffic),
+    }
+
+
+def counted(counts: dict[str, int]) -> str:
+    """`3 stream, 1 missing`; what never happened is left out."""
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
