@@ -12,6 +12,7 @@ import pytest
 from colo import __version__
 from colo.agent.handshake import Platform, Side
 from colo.agent.link import Link
+from colo.agent.relay_events import RelayEvents
 from colo.agent.seen_token import SeenToken
 from colo.config import NicConfig, UnixUplink, VmConfig
 from colo.errors import ColoError, PeerIncompatibleError, PeerUnreachableError, RefusedError
@@ -165,3 +166,14 @@ def test_the_reason_of_a_drop_is_kept_when_the_connection_ends(scene: Scene, vm:
     scene.link.drop("the peer said goodbye: no memory")
     scene.link.went_down("closed by the peer")
     assert (scene.link.why, scene.failures) == ("the peer said goodbye: no memory", [])
+
+
+def test_what_a_link_that_was_dropped_still_brings_changes_nothing(scene: Scene, vm: VmConfig) -> None:
+    nobody: Any = None
+    relay_events = RelayEvents(scene.link, nobody, nobody, nobody, nobody)
+    differs = hello(attrs.evolve(vm, memory_mib=128))
+    for message in (differs, messages.Refused("beta does not fit either", 7), messages.Ready()):
+        relay_events.take(("control", messages.encode(message)))
+    (failure,) = scene.failures
+    assert isinstance(failure, PeerIncompatibleError)
+    assert failure.message.startswith("alpha does not fit")

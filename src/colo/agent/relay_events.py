@@ -63,7 +63,8 @@ class RelayEvents:
         self._peer_lost(f"the peer's agent decides nothing for {ms} ms, though its heart beats")
 
     def _on_control(self, payload: bytes) -> None:
-        self._hear(messages.decode(payload))
+        if not self.link.free:  # what a dropped link still brings is nobody's
+            self._hear(messages.decode(payload))
 
     def _hear(self, message: messages.Message) -> None:
         match message:
