@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from colo.agent.measures import Measures
 
 
@@ -25,9 +27,6 @@ def test_without_a_checkpoint_there_is_no_pause() -> None:
 
 def test_a_phase_is_measured_whether_it_succeeds_or_fails() -> None:
     measure = Measures().begin(1, "period")
-    try:
-        with measure.phase("save"):
-            raise OSError
-    except OSError:
-        pass
+    with pytest.raises(OSError, match="disk"), measure.phase("save"):
+        raise OSError("disk")
     assert measure.phases_ms["save"] >= 0

@@ -39,7 +39,7 @@ async def test_a_taken_port_is_named() -> None:
 
 
 async def test_an_address_of_another_host_is_a_mistake_in_the_configuration() -> None:
-    with pytest.raises(ConfigError, match="192.0.2.1"):
+    with pytest.raises(ConfigError, match=r"192\.0\.2\.1"):
         listen(Address("192.0.2.1", 7700))
 
 

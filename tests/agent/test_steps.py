@@ -37,13 +37,15 @@ async def test_a_step_that_fails_posts_why() -> None:
 
 
 async def test_a_bug_in_a_step_is_no_failed_step() -> None:
-    with pytest.raises(ExceptionGroup) as raised:
+    async def stop() -> VmStopped:
+        raise KeyError("bug")
+
+    async def run() -> None:
         async with anyio.create_task_group() as tasks:
-
-            async def stop() -> VmStopped:
-                raise KeyError("bug")
-
             Steps(tasks, lambda _: None).start("stop", stop)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await run()
     assert raised.group_contains(KeyError)
 
 
