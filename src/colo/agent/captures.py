@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 KEPT = 16
 """Files of a VM that are kept; the oldest go."""
 _RING_MIB = 8
-_AFTER_S = 0.05
-"""What comes so soon after a divergence belongs to its picture."""
+_AFTER_S = 0.25
+"""What comes so soon after a divergence belongs to its picture: the answer that was late, the checkpoint."""
 _PAUSE_S = 1.0
 
 

@@ -49,11 +49,13 @@ class Guest:
 
 @frozen
 class Options:
-    """What differs from the defaults of a pair: keys of `[vm]`, `[checkpoint]` and `[timing]`."""
+    """What differs from the defaults of a pair: keys of `[vm]`, `[checkpoint]` and `[timing]`, flags."""
 
     vm: dict[str, Any] = Factory(dict)
     checkpoint: dict[str, Any] = Factory(dict)
     timing: dict[str, Any] = Factory(dict)
+    flags: tuple[str, ...] = ()
+    """Of every `colo agent`."""
 
 
 @define
@@ -139,6 +141,7 @@ class Pair:
         peer = HOSTS[1 - HOSTS.index(name)]
         config.write_text(agent_toml(self.folder, name, peer, MANAGEMENT, self._guest, self._options))
         flags = ("--boot",) if self._boot and name == HOSTS[0] else ()
+        flags += self._options.flags
         host = Host(name, config, self.run(name, f"agent-{name}", "colo", "agent", *flags, str(config)))
         self.hosts[name] = host
         with anyio.fail_after(_START_S):
