@@ -30,3 +30,12 @@ def test_a_phase_is_measured_whether_it_succeeds_or_fails() -> None:
     with pytest.raises(OSError, match="disk"), measure.phase("save"):
         raise OSError("disk")
     assert measure.phases_ms["save"] >= 0
+
+
+def test_only_what_was_done_since_then_is_new() -> None:
+    measures = Measures()
+    measures.done(measures.begin(7, "period"))
+    before = measures.total
+    assert measures.after(before) == ()
+    measures.done(measures.begin(1, "first"))  # a new pairing counts from 1 again
+    assert [measure.checkpoint for measure in measures.after(before)] == [1]

@@ -71,15 +71,21 @@ class Measures:
         self._by_reason[measure.reason] += 1
         self._done.append(measure)
 
-    def recent(self) -> tuple[CheckpointMeasure, ...]:
-        """The kept ones, oldest first."""
-        return tuple(self._done)
+    @property
+    def total(self) -> int:
+        """How many were done; see `after`."""
+        return sum(self._by_reason.values())
+
+    def after(self, total: int) -> tuple[CheckpointMeasure, ...]:
+        """Those done since `total` was this, oldest first, as far as they are kept."""
+        new = self.total - total
+        return tuple(self._done)[-new:] if new else ()
 
     def summary(self) -> Summary:
         """For `colo status`."""
         pauses = [done.phases_ms["pause"] for done in self._done]
         return Summary(
-            sum(self._by_reason.values()),
+            self.total,
             dict(self._by_reason),
             round(median(pauses), 3) if pauses else None,
             self._done[-1] if self._done else None,

@@ -19,6 +19,7 @@ from colo.api.service import (
 )
 from colo.errors import ColoError, PeerUnreachableError, RefusedError
 from colo.model.checkpoint import events as checkpoint
+from colo.model.checkpoint.primary import State as Checkpoint
 from colo.model.errors import NotNowError
 from colo.model.role.events import Failover
 from colo.model.role.states import State
@@ -28,10 +29,15 @@ if TYPE_CHECKING:
 
     from colo.agent.handshake import Platform
     from colo.agent.loop import DecisionLoop
+    from colo.agent.measures import CheckpointMeasure
     from colo.agent.protection import Protection
 
 _SECONDARY = frozenset({State.JOINING, State.STANDBY, State.SEEKING, State.READY, State.FINISHING})
 _PAIRED = frozenset({State.PROTECTED, State.STANDBY, State.CONFIRMING})
+
+
+_BEFORE_CUT = frozenset({Checkpoint.RUNNING, Checkpoint.STOPPING})
+_TICK_S = 0.02
 
 
 @define(eq=False)
@@ -93,29 +99,25 @@ class Service:
             raise RefusedError(
                 f"no checkpoint can be taken: {self.loop.role.why}", "ask the primary of a protected VM"
             )
-        trigger = checkpoint.Trigger(checkpoint.Reason.OPERATOR)
-        wanted = pairing.machine.checkpoint
-        self.loop.inbox.post(lambda: pairing.feed(trigger, self.loop.duties.now()))
+        machine, wanted, before = pairing.machine, list[int](), measures.total
+
+        def ask() -> None:
+            # Before its cut a checkpoint in flight answers the request as well; after it, the next one does.
+            wanted.append(machine.checkpoint + (machine.state not in _BEFORE_CUT))
+            pairing.feed(checkpoint.Trigger(checkpoint.Reason.OPERATOR), self.loop.duties.now())
+
+        self.loop.inbox.post(ask)
         deadline_s = 2 * self.loop.config.timing.checkpoint_timeout_ms / 1000
         with anyio.move_on_after(deadline_s):
             while True:
-                done = next(
-                    (m for m in reversed(measures.recent()) if m.reason == trigger.reason.value), None
-                )
-                if done is not None and done.checkpoint >= wanted:
-                    return CheckpointReport(
-                        done.checkpoint,
-                        done.reason,
-                        done.pages,
-                        done.state_bytes,
-                        done.phases_ms["pause"],
-                        done.phases_ms,
-                    )
+                done = next((m for m in measures.after(before) if wanted and m.checkpoint >= wanted[0]), None)
+                if done is not None:
+                    return _report(done)
                 if self.loop.duties.primary is not pairing or self.loop.role.state is not State.PROTECTED:
                     raise PeerUnreachableError(
-                        f"the checkpoint was not finished: {self.loop.role.why}", "see `colo status`"
+                        f"it was not finished: {self.loop.role.why}", "see `colo status`"
                     )
-                await self.loop.changes.wait(0.02)
+                await self.loop.changes.wait(_TICK_S)
         raise PeerUnreachableError(
             f"the checkpoint was not finished within {deadline_s:g} s", "see `colo status`"
         )
@@ -158,3 +160,9 @@ class Service:
         duties = self.loop.duties
         pairing = duties.replica or duties.primary
         return pairing.machine.state.value if pairing and pairing.machine else State.IDLE.value
+
+
+def _report(done: CheckpointMeasure) -> CheckpointReport:
+    return CheckpointReport(
+        done.checkpoint, done.reason, done.pages, done.state_bytes, done.phases_ms["pause"], done.phases_ms
+    )

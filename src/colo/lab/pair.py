@@ -140,7 +140,7 @@ class Pair:
         config = self.folder / f"{name}.toml"
         peer = HOSTS[1 - HOSTS.index(name)]
         config.write_text(agent_toml(self.folder, name, peer, MANAGEMENT, self._guest, self._options))
-        flags = ("--boot",) if self._boot and name == HOSTS[0] else ()
+        flags: tuple[str, ...] = ("--boot",) if self._boot and name == HOSTS[0] else ()
         flags += self._options.flags
         host = Host(name, config, self.run(name, f"agent-{name}", "colo", "agent", *flags, str(config)))
         self.hosts[name] = host
