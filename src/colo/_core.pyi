@@ -388,8 +388,8 @@ class Relay:
         dict[str, int],
         list[tuple[int, str, str, int, int, int, int | None, bytes, bytes, str]],
     ]:
-        """All divergences since the start of the relay counted by kind, and the last `last` of the 256 that are
-        kept, oldest first: (nic, flow, kind, epoch, noticed at, held_ns, offset, primary, secondary, detail).
+        """All divergences since the start of the relay counted by kind, and the last `last` of the 256 kept,
+        oldest first: (nic, flow, kind, epoch, noticed at, held_ns, offset, primary, secondary, detail).
 
         Kinds: stream, end (FIN, RST), handshake, message, missing (a hold limit). Time is CLOCK_BOOTTIME.
         `held_ns`: how long the PVM's oldest frame of the flow had waited by then. `offset`: in the stream,
@@ -398,7 +398,7 @@ class Relay:
         """
 
     def capture(self, mib: int) -> None:
-        """From now on keeps the last frames of PVM, SVM and uplink in `mib` MiB, while this side is the primary.
+        """From now on keeps the last frames of PVM, SVM and uplink in `mib` MiB, while this side is primary.
         With a divergence or hold limit that is told, 512 more frames are kept (as far as they fit in half of
         it), then none until `captured`.
         """

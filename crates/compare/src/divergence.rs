@@ -83,3 +83,15 @@ impl Log {
         self.last.iter().skip(self.last.len().saturating_sub(count))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_place_of_its_own() {
+        for (place, kind) in Difference::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place);
+        }
+    }
+}
