@@ -141,8 +141,8 @@ class Replica:
         """xxh3-64 of the cache."""
 
 class Comparison:
-    """The comparison alone, as the relay uses it: frames and `now` in, frames and events out, no I/O. For tests,
-    and for tools that look at recorded frames. The rules are those of docs/architecture.md, `compare`.
+    """The comparison alone, as the relay uses it: frames and `now` in, frames and events out, no I/O. For
+    tests, and for tools that look at recorded frames. The rules: docs/architecture.md, `compare`.
 
     `nic` is below 256. Frames, checkpoints and times may have any value; time should not run backwards.
     """

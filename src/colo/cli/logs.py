@@ -8,7 +8,7 @@ import structlog
 
 
 def configure() -> None:
-    """In colour on a terminal, as key=value elsewhere; tracebacks as Python prints them: fast, and complete."""
+    """In colour on a terminal, as key=value elsewhere; tracebacks as Python prints them."""
     terminal = sys.stderr.isatty()
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
