@@ -88,7 +88,18 @@ impl GuestRam {
     /// # Errors
     /// None in practice; see [`Error::OutOfRange`].
     pub fn hash(&self) -> Result<u64> {
-        hash(self.memory())
+        let memory = self.memory();
+        let mut hasher = Xxh3::new();
+        let mut buffer = vec![0; 64 * PAGE];
+        let mut offset = 0;
+        while offset < memory.len() {
+            let len = buffer.len().min(memory.len() - offset);
+            let (part, _) = buffer.split_at_mut(len);
+            memory.read(offset, part)?;
+            hasher.update(part);
+            offset += len;
+        }
+        Ok(hasher.digest())
     }
 
     /// Copies page `index` out.
@@ -131,21 +142,6 @@ pub(crate) fn page_offset(index: u64) -> Result<usize> {
         len: PAGE as u64,
         size: 0,
     })
-}
-
-/// xxh3-64 of a whole mapping.
-pub(crate) fn hash(memory: &Mapping) -> Result<u64> {
-    let mut hasher = Xxh3::new();
-    let mut buffer = vec![0; 64 * PAGE];
-    let mut offset = 0;
-    while offset < memory.len() {
-        let len = buffer.len().min(memory.len() - offset);
-        let (part, _) = buffer.split_at_mut(len);
-        memory.read(offset, part)?;
-        hasher.update(part);
-        offset += len;
-    }
-    Ok(hasher.digest())
 }
 
 fn check_page_size() -> Result<()> {

@@ -6,6 +6,7 @@
 //! What trackers cannot see, and whoever builds the VM must exclude: holes punched into the RAM file (watch
 //! [`GuestRam::blocks`]), writes by DMA or through another process's mapping, RAM that is swapped or in huge pages of tmpfs.
 
+mod cache;
 mod damaged;
 mod error;
 mod guest_ram;

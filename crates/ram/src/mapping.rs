@@ -35,16 +35,26 @@ impl Mapping {
         Self::finish(base.map_err(Error::io("mmap of the RAM file"))?, len)
     }
 
-    /// Zeroed memory of our own; physical memory comes with the first touch.
+    /// Zeroed memory of our own; physical memory comes with the first touch, in huge pages where the kernel has them,
+    /// which saves page faults.
     pub(crate) fn private(len: usize) -> Result<Self> {
+        Self::anonymous(len, Advice::LinuxHugepage)
+    }
+
+    /// Zeroed memory of our own; each page of it gets physical memory by itself, when it is first written.
+    pub(crate) fn sparse(len: usize) -> Result<Self> {
+        Self::anonymous(len, Advice::LinuxNoHugepage)
+    }
+
+    fn anonymous(len: usize, huge_pages: Advice) -> Result<Self> {
         let access = ProtFlags::READ | ProtFlags::WRITE;
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: as in `shared`.
         let base = unsafe { mmap_anonymous(ptr::null_mut(), len, access, flags) };
         let mapping = Self::finish(base.map_err(Error::io("mmap of private memory"))?, len)?;
-        // Saves page faults; a kernel without huge pages does without.
+        // A kernel that refuses has no huge pages, whatever was wanted.
         // SAFETY: advice of this kind does not change what the memory holds.
-        let _ = unsafe { madvise(mapping.base.as_ptr().cast(), len, Advice::LinuxHugepage) };
+        let _ = unsafe { madvise(mapping.base.as_ptr().cast(), len, huge_pages) };
         Ok(mapping)
     }
 
@@ -137,6 +147,22 @@ impl Drop for Mapping {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PAGE;
+
+    impl Mapping {
+        /// Pages that have memory.
+        pub(crate) fn resident(&self) -> Vec<u64> {
+            let mut flags = vec![0; self.len.div_ceil(PAGE)];
+            // SAFETY: there is a flag for each page of the mapping.
+            let outcome = unsafe { libc::mincore(self.base.as_ptr().cast(), self.len, flags.as_mut_ptr()) };
+            assert_eq!(outcome, 0);
+            (0..)
+                .zip(flags)
+                .filter(|(_, flag)| flag & 1 == 1)
+                .map(|(index, _)| index)
+                .collect()
+        }
+    }
 
     #[test]
     fn bytes_come_back_and_ranges_are_checked() {

@@ -111,6 +111,18 @@ impl PageSet {
         set
     }
 
+    /// The pages that are in both; its RAM is that of `self`.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.combine(other, |word, other| word & other)
+    }
+
+    /// The pages that are not in `other`; its RAM is that of `self`.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        self.combine(other, |word, other| word & !other)
+    }
+
     /// The first member that is `from` or later.
     #[must_use]
     pub fn first_from(&self, from: u64) -> Option<u64> {
@@ -125,6 +137,16 @@ impl PageSet {
             from = self.find(start, u64::MAX).unwrap_or(self.pages).min(self.pages);
             Some(start..from)
         })
+    }
+
+    /// `choose` must not invent members.
+    fn combine(&self, other: &Self, choose: impl Fn(u64, u64) -> u64) -> Self {
+        let others = other.words.iter().chain(std::iter::repeat(&0));
+        let words = self.words.iter().zip(others);
+        Self {
+            words: words.map(|(word, other)| choose(*word, *other)).collect(),
+            pages: self.pages,
+        }
     }
 
     /// First page at or after `from` whose bit differs from that of `flip` (0: a member, all ones: a gap).
@@ -184,13 +206,18 @@ mod tests {
         }
 
         #[test]
-        fn union_holds_both(a in prop::collection::vec(0..200u64, 0..50), b in prop::collection::vec(0..90u64, 0..50)) {
+        fn two_sets_are_combined_like_sets_of_numbers(
+            a in prop::collection::vec(0..200u64, 0..50), b in prop::collection::vec(0..90u64, 0..50),
+        ) {
             let (mut left, mut right) = (PageSet::new(200), PageSet::new(90));
             a.iter().for_each(|page| left.insert(*page).unwrap());
             b.iter().for_each(|page| right.insert(*page).unwrap());
-            let both: BTreeSet<u64> = a.into_iter().chain(b).collect();
-            prop_assert_eq!(members(&left.union(&right)), both.clone());
-            prop_assert_eq!(members(&right.union(&left)), both);
+            let (a, b): (BTreeSet<u64>, BTreeSet<u64>) = (a.into_iter().collect(), b.into_iter().collect());
+            for (left, right, a, b) in [(&left, &right, &a, &b), (&right, &left, &b, &a)] {
+                prop_assert_eq!(members(&left.union(right)), a | b);
+                prop_assert_eq!(members(&left.intersection(right)), a & b);
+                prop_assert_eq!(members(&left.difference(right)), a - b);
+            }
         }
 
         #[test]

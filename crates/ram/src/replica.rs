@@ -2,12 +2,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::PAGE;
+use crate::cache::Cache;
 use crate::damaged::Damaged;
 use crate::error::{Error, Result};
-use crate::guest_ram::{GuestRam, hash, page_offset};
+use crate::guest_ram::GuestRam;
 use crate::inbox::{Accepted, Inbox, Received};
-use crate::mapping::Mapping;
 use crate::page_set::PageSet;
 
 /// RAM cache, incoming checkpoints, and the SVM's RAM that is restored from them.
@@ -22,26 +21,28 @@ pub struct Replica {
 }
 
 struct Store {
-    cache: Mapping,
+    cache: Cache,
     /// The last checkpoint applied, with its device state.
     applied: Option<(u64, Vec<u8>)>,
 }
 
 impl Replica {
     /// A replica for this RAM. `staging_limit` bounds the bytes of all incoming checkpoints held at once (as many again
-    /// may be kept as empty buffers); the cache takes as much memory as the RAM, all of it from the start: whoever
-    /// receives pages must not wait for memory. This may take seconds.
+    /// may be kept as empty buffers); the cache takes memory for the pages that ever held something, at most as much
+    /// as the RAM.
     ///
     /// # Errors
     /// When there is no room for the cache in the address space.
     pub fn new(ram: &GuestRam, staging_limit: u64) -> Result<Self> {
         let limit = usize::try_from(staging_limit).unwrap_or(usize::MAX);
-        let cache = Mapping::private(ram.memory().len())?;
-        cache.populate(cache.len());
+        let store = Store {
+            cache: Cache::new(ram)?,
+            applied: None,
+        };
         Ok(Self {
             ram: ram.clone(),
             inbox: Mutex::new(Inbox::new(ram.pages(), limit)),
-            store: Mutex::new(Store { cache, applied: None }),
+            store: Mutex::new(store),
         })
     }
 
@@ -54,10 +55,10 @@ impl Replica {
         match inbox.receive(kind, payload)? {
             Accepted::Kept(received) => Ok(received),
             Accepted::Precopy(pages) => {
-                let store = lock(&self.store);
+                let mut store = lock(&self.store);
                 for (index, page) in pages {
                     // The inbox lets no page pass that the RAM does not have.
-                    let _ = write(&store.cache, index, page);
+                    let _ = store.cache.write(index, page);
                 }
                 Ok(Received::Stored)
             }
@@ -84,7 +85,7 @@ impl Replica {
 
     /// Commits a checkpoint to memory, the SVM being stopped: cache += its pages, then the SVM's RAM := the cache on
     /// what it brought (with the pre-copy, for the first one) and on `dirty`, the pages that the SVM wrote. Returns the
-    /// number of pages copied into the SVM's RAM.
+    /// number of these pages.
     ///
     /// # Errors
     /// [`Error::NotReady`] when it is not the oldest whole one, [`Error::OutOfRange`] when `dirty` is of a larger RAM;
@@ -101,14 +102,15 @@ impl Replica {
         };
         let mut store = lock(&self.store);
         for (index, page) in incoming.pages() {
-            write(&store.cache, index, page)?;
+            store.cache.write(index, page)?;
             changed.insert(index)?;
         }
         store.applied = Some((checkpoint, incoming.take_device()));
-        let restored = self.restore(&store.cache, &changed.union(dirty))?;
+        let restored = changed.union(dirty);
+        store.cache.copy_to(&self.ram, &restored)?;
         drop(store);
         lock(&self.inbox).recycle(incoming);
-        Ok(restored)
+        Ok(restored.len())
     }
 
     /// The SVM's RAM := the cache on these pages: undoes what reset or load wrote. Returns the number of pages.
@@ -124,7 +126,8 @@ impl Replica {
                 ready: None,
             });
         }
-        self.restore(&store.cache, dirty)
+        store.cache.copy_to(&self.ram, dirty)?;
+        Ok(dirty.len())
     }
 
     /// Drops what there is of this checkpoint and of later ones, whole or not. One that was applied stays.
@@ -145,15 +148,7 @@ impl Replica {
     /// # Errors
     /// None in practice; see [`Error::OutOfRange`].
     pub fn cache_hash(&self) -> Result<u64> {
-        hash(&lock(&self.store).cache)
-    }
-
-    fn restore(&self, cache: &Mapping, pages: &PageSet) -> Result<u64> {
-        for run in pages.runs() {
-            let (offset, end) = (page_offset(run.start)?, page_offset(run.end)?);
-            cache.copy_to(offset, self.ram.memory(), offset, end - offset)?;
-        }
-        Ok(pages.len())
+        lock(&self.store).cache.hash()
     }
 
     fn check_set(&self, dirty: &PageSet) -> Result<()> {
@@ -165,14 +160,6 @@ impl Replica {
                 size: self.ram.pages(),
             }),
         }
-    }
-}
-
-fn write(cache: &Mapping, index: u64, page: Option<&[u8; PAGE]>) -> Result<()> {
-    let offset = page_offset(index)?;
-    match page {
-        Some(page) => cache.write(offset, page),
-        None => cache.zero(offset, PAGE),
     }
 }
 

@@ -1,0 +1,171 @@
+//! The secondary's copy of the primary's RAM, as large as that, but with memory only for pages that ever held something.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::PAGE;
+use crate::error::Result;
+use crate::guest_ram::{GuestRam, page_offset};
+use crate::mapping::Mapping;
+use crate::page_set::PageSet;
+use crate::payload::ZERO_PAGE;
+
+/// A copy of a RAM, sparse: whoever receives pages waits for the memory of those that the message brings, never for
+/// that of a whole RAM. What most guests have never written is not kept a second time.
+pub(crate) struct Cache {
+    memory: Mapping,
+    /// Pages that have been written. All others are zero, and their memory has not been touched.
+    written: PageSet,
+}
+
+impl Cache {
+    /// All zero, for a RAM of this size.
+    pub(crate) fn new(ram: &GuestRam) -> Result<Self> {
+        Ok(Self {
+            memory: Mapping::sparse(ram.memory().len())?,
+            written: PageSet::new(ram.pages()),
+        })
+    }
+
+    /// Takes a page; `None` is a page of zeros.
+    pub(crate) fn write(&mut self, index: u64, page: Option<&[u8; PAGE]>) -> Result<()> {
+        let offset = page_offset(index)?;
+        match page {
+            Some(page) => {
+                self.written.insert(index)?;
+                self.memory.write(offset, page)
+            }
+            None if self.written.contains(index) => self.memory.zero(offset, PAGE),
+            None => Ok(()),
+        }
+    }
+
+    /// The RAM := the cache on these pages.
+    pub(crate) fn copy_to(&self, ram: &GuestRam, pages: &PageSet) -> Result<()> {
+        for run in pages.intersection(&self.written).runs() {
+            let (offset, end) = (page_offset(run.start)?, page_offset(run.end)?);
+            self.memory.copy_to(offset, ram.memory(), offset, end - offset)?;
+        }
+        for index in pages.difference(&self.written).runs().flatten() {
+            clear(ram.memory(), page_offset(index)?)?;
+        }
+        Ok(())
+    }
+
+    /// xxh3-64 of all pages in order, as of a RAM with the same content.
+    pub(crate) fn hash(&self) -> Result<u64> {
+        let (mut hasher, mut page) = (Xxh3::new(), [0; PAGE]);
+        for index in 0..self.written.pages() {
+            if self.written.contains(index) {
+                self.memory.read(page_offset(index)?, &mut page)?;
+                hasher.update(&page);
+            } else {
+                hasher.update(&ZERO_PAGE);
+            }
+        }
+        Ok(hasher.digest())
+    }
+}
+
+/// Zeroes a page unless it is zero: the kernel maps many pages at once to be read, but each by itself to be written.
+fn clear(memory: &Mapping, offset: usize) -> Result<()> {
+    let mut page = [0; PAGE];
+    memory.read(offset, &mut page)?;
+    if page == ZERO_PAGE {
+        Ok(())
+    } else {
+        memory.zero(offset, PAGE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::guest_ram::tests::ram;
+    use proptest::prelude::*;
+
+    const COUNT: u64 = 200;
+
+    fn set(numbers: &[u64]) -> PageSet {
+        let mut set = PageSet::new(COUNT);
+        numbers.iter().for_each(|page| set.insert(*page).unwrap());
+        set
+    }
+
+    /// Mostly zero pages, each written as the link brings it.
+    fn writes() -> impl Strategy<Value = Vec<(u64, u8)>> {
+        prop::collection::vec((0..COUNT, prop_oneof![3 => Just(0), 1 => 1..=255u8]), 0..80)
+    }
+
+    proptest! {
+        #[test]
+        fn is_a_copy_that_has_memory_only_for_pages_that_held_something(
+            rounds in prop::collection::vec((writes(), writes()), 1..4),
+        ) {
+            let (primary, secondary) = (ram(COUNT), ram(COUNT));
+            let mut cache = Cache::new(&primary).unwrap();
+            let mut held = BTreeSet::new();
+            for (writes, strays) in rounds {
+                for (index, value) in &writes {
+                    let page = [*value; PAGE];
+                    primary.write_page(*index, &page).unwrap();
+                    cache.write(*index, (*value != 0).then_some(&page)).unwrap();
+                }
+                held.extend(writes.iter().filter(|(_, value)| *value != 0).map(|(index, _)| *index));
+                for (index, value) in &strays {
+                    secondary.write_page(*index, &[*value; PAGE]).unwrap();
+                }
+                let touched: Vec<u64> = writes.iter().chain(&strays).map(|(index, _)| *index).collect();
+                cache.copy_to(&secondary, &set(&touched)).unwrap();
+
+                prop_assert_eq!(secondary.hash().unwrap(), primary.hash().unwrap());
+                prop_assert_eq!(cache.hash().unwrap(), primary.hash().unwrap());
+                prop_assert_eq!(cache.memory.resident(), held.iter().copied().collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn pages_that_are_not_asked_for_stay_as_they_are() {
+        let (source, target) = (ram(COUNT), ram(COUNT));
+        let mut cache = Cache::new(&source).unwrap();
+        cache.write(1, Some(&[1; PAGE])).unwrap();
+        cache.write(2, Some(&[2; PAGE])).unwrap();
+        (0..COUNT).for_each(|index| target.write_page(index, &[9; PAGE]).unwrap());
+        cache.copy_to(&target, &set(&[2, 4])).unwrap();
+        let first = |index| {
+            let mut page = [0; PAGE];
+            target.read_page(index, &mut page).unwrap();
+            page[0]
+        };
+        assert_eq!([0, 1, 2, 3, 4, 5].map(first), [9, 9, 2, 9, 0, 9]);
+    }
+
+    #[test]
+    fn a_ram_of_zeros_costs_no_memory() {
+        let ram = ram(COUNT);
+        let mut cache = Cache::new(&ram).unwrap();
+        (0..COUNT).for_each(|index| cache.write(index, None).unwrap());
+        cache.copy_to(&ram, &PageSet::all(COUNT)).unwrap();
+        assert_eq!(cache.hash().unwrap(), ram.hash().unwrap());
+        assert!(cache.memory.resident().is_empty());
+    }
+
+    #[test]
+    fn a_page_has_the_memory_of_one_page_however_large_the_ram() {
+        let mut cache = Cache::new(&ram(4096)).unwrap();
+        cache.write(2000, Some(&[1; PAGE])).unwrap();
+        assert_eq!(cache.memory.resident(), [2000]);
+    }
+
+    #[test]
+    fn pages_outside_are_errors() {
+        let mut cache = Cache::new(&ram(2)).unwrap();
+        for index in [2, u64::MAX / 4096, u64::MAX] {
+            assert!(cache.write(index, Some(&[1; PAGE])).is_err());
+        }
+        assert!(cache.memory.resident().is_empty());
+        assert!(cache.copy_to(&ram(1), &PageSet::all(2)).is_err());
+    }
+}
