@@ -7,7 +7,7 @@ use colo_packet::{Direction, Item, classify};
 use crate::divergence::Log;
 use crate::event::Event;
 use crate::flow::Flows;
-use crate::hold::Held;
+use crate::hold::{Held, Look};
 use crate::outlet::{Outlet, Why};
 use crate::queue::{Kind, Segment};
 use crate::stats::Stats;
@@ -19,7 +19,7 @@ const SWEEP: usize = 32;
 /// What may be kept, and how long a frame may wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Nanoseconds a frame may wait for the SVM.
+    /// The longest that a frame may wait for the SVM, in nanoseconds. How long it may, see docs/hold-limit.md.
     pub hold_ns: u64,
     /// Bytes of held frames at which [`Compare::full`] says so.
     pub held_bytes: usize,
@@ -141,7 +141,8 @@ impl Compare {
     }
 
     /// The secondary holds `checkpoint`: what was sent before its cut may go, in the order it came.
-    pub fn commit(&mut self, checkpoint: u64, _now: u64) {
+    pub fn commit(&mut self, checkpoint: u64, now: u64) {
+        self.outlet.now = now;
         self.outlet.epochs.commit(checkpoint);
         let committed = self.outlet.epochs.committed;
         self.release_all(|held| held.epoch <= committed, Why::Committed);
@@ -161,6 +162,7 @@ impl Compare {
         self.release_all(|_| true, Why::Passed);
         self.flows.clear();
         self.outlet.suspects.clear();
+        self.outlet.holds.clear();
     }
 
     fn release_all(&mut self, take: impl Fn(&Held) -> bool, why: Why) {
@@ -180,7 +182,7 @@ impl Compare {
     /// Looks at the clock: hold limits, messages that differ, flows that are over.
     pub fn on_time(&mut self, now: u64) {
         self.outlet.now = now;
-        self.check_hold_limit(now);
+        self.look_at_waits();
         while self
             .outlet
             .suspects
@@ -197,13 +199,19 @@ impl Compare {
         self.flows.sweep(now, SWEEP);
     }
 
-    fn check_hold_limit(&mut self, now: u64) {
-        let Some(wait) = self.outlet.check_hold_limit(now) else {
-            return;
-        };
-        let missing = self.flows.get(wait.key, now).and_then(|flow| flow.missing());
-        if let Some((ticket, mismatch)) = missing {
-            self.outlet.note(wait.key, wait.epoch, Some(ticket), mismatch);
+    fn look_at_waits(&mut self) {
+        while let Some(key) = self.outlet.due() {
+            let Some(flow) = self.flows.look_at(key) else {
+                continue;
+            };
+            let Look::Over { waited_ns } = flow.look(key, &mut self.outlet) else {
+                continue;
+            };
+            self.outlet.tell_hold_limit(key, waited_ns);
+            if let Some((since, mismatch)) = flow.missing() {
+                let epoch = self.outlet.epochs.current;
+                self.outlet.note(key, epoch, Some(since), mismatch);
+            }
         }
     }
 
@@ -252,6 +260,8 @@ impl Compare {
     pub fn stats(&self) -> Stats {
         Stats {
             flows: self.flows.len() as u64,
+            hold_limit_ns: self.outlet.holds.limit(),
+            lag_p99_ns: self.outlet.holds.lag_p99(),
             ..self.outlet.stats
         }
     }

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::hold::Held;
+use crate::hold::{Held, Look};
 use crate::message::Lane;
 use crate::mismatch::Mismatch;
 use crate::outlet::Outlet;
@@ -34,12 +34,23 @@ impl Flow {
         }
     }
 
-    /// What of the PVM has waited longest for the SVM, and the ticket of its wait.
+    /// What of the PVM has waited longest for the SVM, and since when.
     pub(crate) fn missing(&self) -> Option<(u64, Mismatch)> {
         match self {
             Self::Tcp(connection) => connection.missing(),
             Self::Messages(lane) => lane.missing(),
         }
+    }
+
+    /// Looks at its waits.
+    pub(crate) fn look(&mut self, key: Key, outlet: &mut Outlet) -> Look {
+        let epochs = &outlet.epochs;
+        let (since, patience) = match self {
+            Self::Tcp(connection) => connection.waits(epochs.current),
+            Self::Messages(lane) => lane.waits(epochs.current),
+        };
+        let since = since.map(|since| since.max(epochs.running_since));
+        outlet.holds.look(key, since, patience, outlet.now)
     }
 
     /// A checkpoint was committed.
@@ -92,15 +103,15 @@ impl Flows {
         }
     }
 
-    /// A flow that is known.
-    pub(crate) fn get(&mut self, key: Key, now: u64) -> Option<&mut Flow> {
-        self.table.get(&key, now)
+    /// A flow that is known; it does not live longer for being looked at.
+    pub(crate) fn look_at(&mut self, key: Key) -> Option<&mut Flow> {
+        self.table.peek(&key)
     }
 
     fn find(&mut self, key: Key, now: u64, make: Option<impl FnOnce() -> Flow>) -> Option<&mut Flow> {
         match make {
             Some(make) => self.table.get_or_add(&key, now, make),
-            None => self.get(key, now),
+            None => self.table.get(&key, now),
         }
     }
 

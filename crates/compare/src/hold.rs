@@ -1,7 +1,13 @@
-//! Frames that wait, and how long they have.
+//! Frames that wait, and for how long they may: see docs/hold-limit.md.
+//!
+//! A flow whose frames wait is looked at when the limit has passed, not with each frame: it is *silent* when neither
+//! a frame of it came nor its agreement moved within the limit. What has moved is late, and looked at again.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
+use crate::epochs::Epochs;
+use crate::lag::Lag;
 use crate::table::Key;
 
 /// A frame of the PVM that may not go yet.
@@ -11,62 +17,125 @@ pub(crate) struct Held {
     /// The order in which frames came, over all flows.
     pub serial: u64,
     pub epoch: u64,
-    /// Of the hold clock, for frames with a limit.
-    pub ticket: Option<u64>,
+    /// When it began to wait, for frames with a limit.
+    pub since: Option<u64>,
 }
 
-/// A wait with a limit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wait {
-    pub key: Key,
-    pub epoch: u64,
-    pub since: u64,
-    over: bool,
+/// What a flow knows of its own waits.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    /// Somebody will look.
+    armed: bool,
+    /// When the SVM last brought its agreement forward.
+    moved: u64,
 }
 
-/// All waits in the order they began: the oldest is always in front, so a deadline costs nothing to know.
-#[derive(Debug, Default)]
+impl Patience {
+    pub(crate) const fn new() -> Self {
+        Self {
+            armed: false,
+            moved: 0,
+        }
+    }
+
+    /// The SVM has said something that the PVM has said before.
+    pub(crate) fn moved(&mut self, now: u64) {
+        self.moved = now;
+    }
+}
+
+/// What became of a look at a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Nothing waits.
+    Idle,
+    /// To be looked at again.
+    Again,
+    /// A frame has waited so many nanoseconds.
+    Over { waited_ns: u64 },
+}
+
+/// When to look at which flow.
+#[derive(Debug)]
 pub(crate) struct HoldClock {
-    waits: VecDeque<Wait>,
-    /// Ticket of the front.
-    first: u64,
+    lag: Lag,
+    ceiling: u64,
+    looks: BinaryHeap<Reverse<(u64, Key)>>,
 }
 
 impl HoldClock {
-    pub(crate) fn start(&mut self, key: Key, epoch: u64, since: u64) -> u64 {
-        self.waits.push_back(Wait {
-            key,
-            epoch,
-            since,
-            over: false,
-        });
-        self.first + self.waits.len() as u64 - 1
-    }
-
-    pub(crate) fn stop(&mut self, ticket: u64) {
-        let index = usize::try_from(ticket.wrapping_sub(self.first)).unwrap_or(usize::MAX);
-        if let Some(wait) = self.waits.get_mut(index) {
-            wait.over = true;
-        }
-        while self.waits.front().is_some_and(|wait| wait.over) {
-            self.waits.pop_front();
-            self.first += 1;
+    /// No frame waits longer than `ceiling` nanoseconds without being told.
+    pub(crate) fn new(ceiling: u64) -> Self {
+        Self {
+            lag: Lag::new(ceiling),
+            ceiling,
+            looks: BinaryHeap::new(),
         }
     }
 
-    /// When the wait of this ticket began.
-    pub(crate) fn since(&self, ticket: u64) -> Option<u64> {
-        let index = usize::try_from(ticket.wrapping_sub(self.first)).ok()?;
-        self.waits.get(index).map(|wait| wait.since)
+    /// A frame of this flow begins to wait.
+    pub(crate) fn start(&mut self, key: Key, held: &mut Held, patience: &mut Patience, now: u64) {
+        held.since = Some(now);
+        if !patience.armed {
+            patience.armed = true;
+            self.look_at(key, now.saturating_add(self.limit()));
+        }
     }
 
-    /// The one that has waited longest.
-    pub(crate) fn oldest(&self) -> Option<&Wait> {
-        self.waits.front()
+    /// A frame has found its twin. What the SVM says before it is known to run the frame's epoch tells the time of a
+    /// checkpoint, not how far it lags.
+    pub(crate) fn agreed(&mut self, held: &Held, epochs: &Epochs, now: u64) {
+        if let Some(since) = held.since.filter(|_| held.epoch == epochs.running) {
+            self.lag
+                .agreed(now.saturating_sub(since.max(epochs.running_since)), now);
+        }
     }
 
-    /// Entries kept: everything that began to wait since the oldest did.
-    pub(crate) fn len(&self) -> usize {
-        self.waits.len()
+    /// When the next flow has to be looked at.
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.looks.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes out a flow that has to be looked at.
+    pub(crate) fn due(&mut self, now: u64) -> Option<Key> {
+        self.next().filter(|at| *at <= now)?;
+        self.looks.pop().map(|Reverse((_, key))| key)
+    }
+
+    /// Looks at a flow that was due; `since`: its oldest frame with a limit waits in the epoch that both run.
+    pub(crate) fn look(&mut self, key: Key, since: Option<u64>, patience: &mut Patience, now: u64) -> Look {
+        let Some(since) = since else {
+            patience.armed = false;
+            return Look::Idle;
+        };
+        let silent = since.max(patience.moved).saturating_add(self.limit());
+        let at = silent.min(since.saturating_add(self.ceiling));
+        if now < at {
+            self.look_at(key, at);
+            return Look::Again;
+        }
+        self.look_at(key, now.saturating_add(self.limit()));
+        let waited_ns = now.saturating_sub(since);
+        self.lag.late(waited_ns);
+        Look::Over { waited_ns }
+    }
+
+    /// How long a flow may be silent now.
+    pub(crate) fn limit(&self) -> u64 {
+        self.lag.limit().min(self.ceiling)
+    }
+
+    /// See [`Lag::p99`].
+    pub(crate) fn lag_p99(&self) -> u64 {
+        self.lag.p99()
+    }
+
+    /// Nothing waits any more.
+    pub(crate) fn clear(&mut self) {
+        self.looks.clear();
+    }
+
+    fn look_at(&mut self, key: Key, at: u64) {
+        self.looks.push(Reverse((at, key)));
     }
 }

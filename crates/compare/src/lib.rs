@@ -12,6 +12,7 @@ mod event;
 mod flow;
 mod handshake;
 mod hold;
+mod lag;
 mod message;
 mod mismatch;
 mod outlet;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use colo_packet::{Body, Direction, Item, classify};
 
 use crate::event::Difference;
-use crate::hold::Held;
+use crate::hold::{Held, Patience};
 use crate::mismatch::Mismatch;
 use crate::outlet::{Outlet, REORDER_NS, Why};
 use crate::table::{Key, Mortal};
@@ -42,6 +42,7 @@ pub(crate) struct Lane {
     extras: VecDeque<Extra>,
     extra_bytes: usize,
     suspected: bool,
+    patience: Patience,
 }
 
 impl Mortal for Lane {
@@ -59,6 +60,7 @@ impl Lane {
             extras: VecDeque::new(),
             extra_bytes: 0,
             suspected: false,
+            patience: Patience::new(),
         }
     }
 
@@ -72,7 +74,7 @@ impl Lane {
         self.turn(outlet.epochs.current);
         let matched = self.take_extra(&frame, hash);
         let mut held = outlet.hold(frame);
-        outlet.time(key, &mut held, now);
+        outlet.holds.start(key, &mut held, &mut self.patience, now);
         self.queue.push_back(Waiting {
             held,
             hash,
@@ -104,7 +106,11 @@ impl Lane {
         });
         if let Some(found) = found {
             found.matched = true;
+            let waiting = self.queue.len();
             self.flush(key, outlet);
+            if self.queue.len() < waiting {
+                self.patience.moved(now);
+            }
         } else if epoch == self.epoch {
             self.keep(
                 Extra {
@@ -187,6 +193,13 @@ impl Lane {
         }
     }
 
+    /// Since when its oldest frame of this epoch waits.
+    pub(crate) fn waits(&mut self, epoch: u64) -> (Option<u64>, &mut Patience) {
+        let mut waiting = self.queue.iter().map(|waiting| &waiting.held);
+        let oldest = waiting.find(|held| held.epoch == epoch);
+        (oldest.and_then(|held| held.since), &mut self.patience)
+    }
+
     /// If both sides hold what the other has not sent, somebody looks again when reordering is no excuse any more.
     fn suspect(&mut self, key: Key, now: u64, outlet: &mut Outlet) {
         if !self.suspected && self.oldest_pair().is_some() {
@@ -226,24 +239,24 @@ impl Lane {
                 &primary.parts().concat(),
                 &secondary.parts().concat(),
             );
-            let oldest = waiting.held.ticket;
+            let oldest = waiting.held.since;
             outlet.diverged(key, self.epoch, oldest, mismatch);
         }
     }
 
-    /// What of the PVM waits for the SVM, and the ticket of its wait.
+    /// What of the PVM waits for the SVM, and since when.
     pub(crate) fn missing(&self) -> Option<(u64, Mismatch)> {
         let waiting = self
             .queue
             .iter()
-            .find(|waiting| !waiting.matched && waiting.held.ticket.is_some())?;
+            .find(|waiting| !waiting.matched && waiting.held.since.is_some())?;
         let message = body_of(&waiting.held.frame)?.parts().concat();
         let detail = format!(
             "the secondary has sent no such message of {} bytes",
             message.len()
         );
         let mismatch = Mismatch::missing(Difference::Missing, Some(0), &message, detail);
-        Some((waiting.held.ticket?, mismatch))
+        Some((waiting.held.since?, mismatch))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::Limits;
 use crate::divergence::{Divergence, Log};
 use crate::epochs::Epochs;
 use crate::event::Event;
-use crate::hold::{Held, HoldClock, Wait};
+use crate::hold::{Held, HoldClock};
 use crate::mismatch::Mismatch;
 use crate::pair::Trouble;
 use crate::stats::Stats;
@@ -14,9 +14,6 @@ use crate::table::Key;
 
 /// Messages that neither side has matched wait so long for reordering before they count as different.
 pub(crate) const REORDER_NS: u64 = 2_000_000;
-
-/// Waits kept before the PVM must be stopped.
-const WAITS: usize = 1 << 20;
 
 /// Why a frame may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +56,7 @@ impl Outlet {
             limits,
             epochs: Epochs::new(),
             stats: Stats::default(),
-            holds: HoldClock::default(),
+            holds: HoldClock::new(limits.hold_ns),
             released: VecDeque::new(),
             events: VecDeque::new(),
             suspects: VecDeque::new(),
@@ -83,16 +80,14 @@ impl Outlet {
             frame,
             serial: self.serial,
             epoch: self.epochs.current,
-            ticket: None,
+            since: None,
         }
     }
 
-    /// The hold limit counts for this frame.
-    pub(crate) fn time(&mut self, key: Key, held: &mut Held, now: u64) {
-        held.ticket = Some(self.holds.start(key, held.epoch, now));
-    }
-
     pub(crate) fn release(&mut self, nic: u8, held: Held, why: Why) {
+        if why == Why::Agreed {
+            self.holds.agreed(&held, &self.epochs, self.now);
+        }
         let frame = self.let_go(held);
         self.send(nic, frame, why);
     }
@@ -101,9 +96,6 @@ impl Outlet {
     pub(crate) fn let_go(&mut self, held: Held) -> Vec<u8> {
         self.stats.held_frames -= 1;
         self.stats.held_bytes -= held.frame.len() as u64;
-        if let Some(ticket) = held.ticket {
-            self.holds.stop(ticket);
-        }
         held.frame
     }
 
@@ -118,11 +110,11 @@ impl Outlet {
 
     /// No more frames should be taken from the PVM.
     pub(crate) fn full(&self) -> bool {
-        self.stats.held_bytes >= self.limits.held_bytes as u64 || self.holds.len() >= WAITS
+        self.stats.held_bytes >= self.limits.held_bytes as u64
     }
 
     /// A flow has got stuck in `epoch`; of an earlier epoch than the PVM's the checkpoint is under way already.
-    /// `oldest`: the ticket of its frame that has waited longest.
+    /// `oldest`: since when its first frame waits.
     pub(crate) fn trouble(&mut self, key: Key, epoch: u64, oldest: Option<u64>, trouble: Trouble) {
         match trouble {
             Trouble::Differs(mismatch) => self.diverged(key, epoch, oldest, mismatch),
@@ -147,14 +139,13 @@ impl Outlet {
     }
 
     pub(crate) fn note(&mut self, key: Key, epoch: u64, oldest: Option<u64>, mismatch: Mismatch) {
-        let since = oldest.and_then(|ticket| self.holds.since(ticket));
         self.log.note(Divergence {
             nic: key.nic,
             flow: key.flow,
             kind: mismatch.kind,
             epoch,
             at: self.now,
-            held_ns: self.now.saturating_sub(since.unwrap_or(self.now)),
+            held_ns: self.now.saturating_sub(oldest.unwrap_or(self.now)),
             offset: mismatch.offset,
             primary: mismatch.primary,
             secondary: mismatch.secondary,
@@ -184,36 +175,29 @@ impl Outlet {
         self.told >= self.epochs.current
     }
 
-    /// When the oldest wait reaches its limit: only while the SVM could answer and nobody was told.
-    pub(crate) fn hold_deadline(&self) -> Option<u64> {
-        let Epochs {
-            current,
-            running,
-            running_since,
-            ..
-        } = self.epochs;
-        let wait = self
-            .holds
-            .oldest()
-            .filter(|wait| wait.epoch == current && running == current)?;
-        let since = wait.since.max(running_since);
-        (!self.has_told()).then(|| since.saturating_add(self.limits.hold_ns))
+    /// Frames of the PVM's epoch can agree, and nobody was told that some do not.
+    fn is_watching(&self) -> bool {
+        self.epochs.running == self.epochs.current && !self.has_told()
     }
 
-    /// Tells of a wait that is too long, and gives it.
-    pub(crate) fn check_hold_limit(&mut self, now: u64) -> Option<Wait> {
-        if self.hold_deadline().is_none_or(|deadline| now < deadline) {
-            return None;
-        }
-        let wait = self.holds.oldest().copied()?;
+    /// When a flow may have been silent for too long.
+    pub(crate) fn hold_deadline(&self) -> Option<u64> {
+        self.holds.next().filter(|_| self.is_watching())
+    }
+
+    /// A flow whose waits have to be looked at.
+    pub(crate) fn due(&mut self) -> Option<Key> {
+        let watching = self.is_watching();
+        watching.then(|| self.holds.due(self.now)).flatten()
+    }
+
+    pub(crate) fn tell_hold_limit(&mut self, key: Key, waited_ns: u64) {
         self.told = self.epochs.current;
         self.stats.hold_limits += 1;
-        let waited_ns = now.saturating_sub(wait.since.max(self.epochs.running_since));
         self.events.push_back(Event::HoldLimit {
-            nic: wait.key.nic,
-            flow: wait.key.flow,
+            nic: key.nic,
+            flow: key.flow,
             waited_ns,
         });
-        Some(wait)
     }
 }

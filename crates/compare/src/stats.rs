@@ -35,4 +35,8 @@ pub struct Stats {
     pub held_bytes: u64,
     /// Flows known (now).
     pub flows: u64,
+    /// Nanoseconds that a flow may be silent (now).
+    pub hold_limit_ns: u64,
+    /// 99 of 100 frames that agreed had waited no longer, in nanoseconds (now).
+    pub lag_p99_ns: u64,
 }

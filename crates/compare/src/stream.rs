@@ -62,6 +62,11 @@ impl Stream {
         self.secondary_epoch
     }
 
+    /// The position up to which both have produced the same.
+    pub(crate) const fn agreed(&self) -> u32 {
+        self.pair.agreed()
+    }
+
     /// The PVM has sent its FIN.
     pub(crate) const fn ended(&self) -> bool {
         self.pair.ended()

@@ -6,7 +6,7 @@ use std::hash::RandomState;
 use colo_packet::FlowKey;
 
 /// A flow of one network card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub nic: u8,
     pub flow: FlowKey,
@@ -67,6 +67,12 @@ impl<F: Mortal> Table<F> {
     pub(crate) fn get(&mut self, key: &Key, now: u64) -> Option<&mut F> {
         let slot = self.slots.get_mut(*self.index.get(key)? as usize)?.as_mut()?;
         slot.touched = now;
+        Some(&mut slot.flow)
+    }
+
+    /// The flow, without a sign of life.
+    pub(crate) fn peek(&mut self, key: &Key) -> Option<&mut F> {
+        let slot = self.slots.get_mut(*self.index.get(key)? as usize)?.as_mut()?;
         Some(&mut slot.flow)
     }
 

@@ -9,6 +9,7 @@ use colo_packet::Tcp;
 use crate::acks::Acks;
 use crate::epochs::Epochs;
 use crate::handshake::Handshake;
+use crate::hold::Patience;
 use crate::outlet::Outlet;
 use crate::pair::Piece;
 use crate::queue::{Kind, Queue};
@@ -31,6 +32,7 @@ pub(crate) struct Connection {
     /// The PVM has sent more than SYN and RST.
     lasting: bool,
     queue: Queue,
+    patience: Patience,
 }
 
 impl Mortal for Connection {
@@ -52,6 +54,7 @@ impl Connection {
             reset: false,
             lasting: false,
             queue: Queue::new(),
+            patience: Patience::new(),
         }
     }
 
@@ -91,6 +94,7 @@ impl Connection {
             outlet.stats.late_secondary += 1;
             return;
         }
+        let agreed = self.stream.agreed();
         let trouble = match Kind::of(tcp) {
             Kind::Syn { .. } => self.secondary_syn(epoch, frame, tcp, outlet.limits.pending_bytes),
             Kind::Reset => {
@@ -109,6 +113,9 @@ impl Connection {
         if let Err(trouble) = trouble {
             self.stop_agreeing();
             outlet.trouble(key, epoch, self.oldest(), trouble);
+        }
+        if self.stream.agreed() != agreed {
+            self.patience.moved(outlet.now);
         }
         self.flush(key, outlet);
     }

@@ -44,7 +44,7 @@ impl Counters {
 }
 
 /// What the comparison counted.
-pub(crate) fn compared(stats: &Stats) -> [(&'static str, u64); 16] {
+pub(crate) fn compared(stats: &Stats) -> [(&'static str, u64); 18] {
     [
         ("primary_frames", stats.primary_frames),
         ("secondary_frames", stats.secondary_frames),
@@ -62,5 +62,7 @@ pub(crate) fn compared(stats: &Stats) -> [(&'static str, u64); 16] {
         ("held_frames", stats.held_frames),
         ("held_bytes", stats.held_bytes),
         ("flows", stats.flows),
+        ("hold_limit_us", stats.hold_limit_ns / 1000),
+        ("lag_p99_us", stats.lag_p99_ns / 1000),
     ]
 }

@@ -65,11 +65,20 @@ def rows(status: Status) -> dict[str, object]:
         "token": status.token,
         "checkpoints": f"{taken.total} ({reasons})" if reasons else taken.total,
         "median pause": None if pause is None else f"{pause:.1f} ms",
+        "hold limit": hold_limit(status),
         "QEMU": status.qemu,
         "accelerator": status.accel,
         "dirty pages by": status.tracker,
         "up for": f"{status.uptime_s:.0f} s",
     }
+
+
+def hold_limit(status: Status) -> str | None:
+    """How long an answer waits for its twin, where answers are compared."""
+    limit, lag = (status.traffic.get(name, 0) / 1000 for name in ("hold_limit_us", "lag_p99_us"))
+    if status.mode is None or status.role != "primary" or not limit:
+        return None
+    return f"{limit:.1f} ms (99 of 100 answers agree within {lag:.1f} ms)"
 
 
 def details(status: Status) -> dict[str, object]:

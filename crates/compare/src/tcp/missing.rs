@@ -8,17 +8,17 @@ use crate::event::Difference;
 use crate::mismatch::Mismatch;
 
 impl Connection {
-    /// The ticket of the frame that has waited longest.
+    /// Since when the first of its frames waits.
     pub(crate) fn oldest(&self) -> Option<u64> {
-        self.queue.iter().find_map(|segment| segment.held.ticket)
+        self.queue.iter().find_map(|segment| segment.held.since)
     }
 
-    /// What the SVM should have sent by now, and the ticket of the frame that waits for it.
+    /// What the SVM should have sent by now, and since when a frame waits for it.
     pub(crate) fn missing(&self) -> Option<(u64, Mismatch)> {
-        let waiting = |segment: &&crate::queue::Segment| segment.held.ticket.is_some();
+        let waiting = |segment: &&crate::queue::Segment| segment.held.since.is_some();
         let segment = self.queue.iter().find(waiting)?;
         let tcp = parse(&segment.held.frame)?;
-        Some((segment.held.ticket?, self.describe(&tcp)))
+        Some((segment.held.since?, self.describe(&tcp)))
     }
 
     fn describe(&self, tcp: &Tcp<'_>) -> Mismatch {

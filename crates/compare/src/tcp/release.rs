@@ -4,7 +4,7 @@ use colo_packet::set_ack;
 
 use super::Connection;
 use crate::epochs::Epochs;
-use crate::hold::Held;
+use crate::hold::{Held, Patience};
 use crate::outlet::{Outlet, Why};
 use crate::queue::{Kind, Segment, take_replaced};
 use crate::table::Key;
@@ -24,7 +24,7 @@ impl Connection {
             .back_mut()
             .filter(|last| last.held.serial == serial && !last.kind.is_ack())
         {
-            outlet.time(key, &mut last.held, now);
+            outlet.holds.start(key, &mut last.held, &mut self.patience, now);
         }
     }
 
@@ -45,6 +45,13 @@ impl Connection {
             outlet.release(key.nic, segment.held, why);
         }
         self.tell_progress(key, outlet);
+    }
+
+    /// Since when its oldest frame of this epoch waits that has a limit.
+    pub(crate) fn waits(&mut self, epoch: u64) -> (Option<u64>, &mut Patience) {
+        let mut waiting = self.queue.iter().map(|segment| &segment.held);
+        let oldest = waiting.find(|held| held.epoch == epoch && held.since.is_some());
+        (oldest.and_then(|held| held.since), &mut self.patience)
     }
 
     fn may_go(&self, segment: &Segment, epochs: &Epochs) -> Option<Why> {

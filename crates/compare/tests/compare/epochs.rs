@@ -234,7 +234,6 @@ fn the_hold_limit_counts_from_the_load_at_the_earliest() {
     assert_eq!(world.event(), None);
     world.commit(1);
     world.load(1);
-    assert_eq!(world.compare.next_deadline(), Some(world.now + HOLD));
     world.after(HOLD - 1);
     assert_eq!(world.event(), None);
     world.after(1);

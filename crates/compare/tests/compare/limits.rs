@@ -146,20 +146,6 @@ fn a_flood_of_half_open_connections_is_over_in_a_minute() {
 }
 
 #[test]
-fn the_deadline_is_the_oldest_wait_s() {
-    let mut world = World::connected();
-    world.p(data(0, 100, b"a"));
-    let first = world.now;
-    world.after(MS);
-    world.p(from_port(1, b"b"));
-    assert_eq!(world.compare.next_deadline(), Some(first + HOLD));
-    world.s(&data(0, 100, b"a"));
-    assert_eq!(world.compare.next_deadline(), Some(first + MS + HOLD));
-    world.s(&from_port(1, b"b"));
-    assert_eq!(world.compare.next_deadline(), None);
-}
-
-#[test]
 fn nothing_counts_as_held_when_all_has_gone() {
     let mut world = World::connected();
     world.p(pure_ack(0, 300));

@@ -10,6 +10,7 @@ mod acks;
 mod divergence;
 mod epochs;
 mod handshake;
+mod hold;
 mod limits;
 mod message;
 mod property;
