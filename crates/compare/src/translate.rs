@@ -4,30 +4,36 @@
 //! PVM, for the guest's kernel draws it from a secret and a clock (RFC 6528). The difference of the two stays for
 //! the connection's life: what the SVM sends gets it added to sequence numbers, what it receives gets it subtracted
 //! from acknowledgements and SACK blocks. A loaded checkpoint makes the SVM's numbers the PVM's. After a failover the
-//! translation stays, for as long as its connections live.
+//! translation stays, for as long as its connections live, and is handed on to each later secondary.
 //!
 //! Not translated: numbers in a segment that is cut into IP fragments, or quoted in an ICMP error.
 
 mod connection;
+mod handover;
 
 use std::collections::HashMap;
 
 use colo_packet::{Direction, FlowKey, Item, Tcp, classify, set_ack, set_seq, shift_sack};
 
 use connection::Connection;
+pub use handover::BadTable;
 
 /// How often connections that ended are looked for.
 const SWEEP_NS: u64 = 10_000_000_000;
 
 /// The translations of one VM's connections.
 ///
-/// At most `max_flows` are known. Beyond that a new connection stays untranslated: on a secondary its numbers then
+/// At most `max_flows` are known, with those that are kept for a take-over. Beyond that a new connection stays untranslated: on a secondary its numbers then
 /// differ from the primary's, which ends in a checkpoint, and that resets everything; after a failover there are no
 /// new translations. No connection is forgotten for the sake of another.
 #[derive(Debug)]
 pub struct Translator {
     max_flows: usize,
     connections: HashMap<(u8, FlowKey), Connection>,
+    /// The primary's own table, for the time after it.
+    kept: HashMap<(u8, FlowKey), Connection>,
+    /// A SYN makes its connection known.
+    learning: bool,
     next_sweep: u64,
 }
 
@@ -38,6 +44,8 @@ impl Translator {
         Self {
             max_flows,
             connections: HashMap::new(),
+            kept: HashMap::new(),
+            learning: true,
             next_sweep: 0,
         }
     }
@@ -47,6 +55,8 @@ impl Translator {
     /// One that comes after a cut describes a connection of the next epoch: it must wait for [`Translator::reset`]
     /// like the frames that come after the cut.
     pub fn learn(&mut self, nic: u8, flow: FlowKey, primary_isn: u32) {
+        // The connection before on these ports is over.
+        self.kept.remove(&(nic, flow));
         if let Some(connection) = self.connection(nic, flow) {
             connection.primary_syn(primary_isn);
         }
@@ -88,7 +98,7 @@ impl Translator {
         shift_sack(frame, at, delta.wrapping_neg());
     }
 
-    /// A checkpoint was loaded: the SVM's numbers are the PVM's.
+    /// A checkpoint was loaded: the SVM's numbers are the PVM's. What is kept for a take-over stays.
     pub fn reset(&mut self) {
         self.connections.clear();
     }
@@ -99,9 +109,16 @@ impl Translator {
         self.connections.len()
     }
 
+    /// Connections that are translated, now or after a take-over.
+    #[must_use]
+    pub fn translated(&self) -> usize {
+        let now = self.connections.values().filter(|one| one.isns().is_some());
+        now.count() + self.kept.len()
+    }
+
     /// A SYN makes its connection known, any other segment finds it.
     fn of_segment(&mut self, nic: u8, tcp: &Tcp<'_>) -> Option<&mut Connection> {
-        if tcp.syn() {
+        if tcp.syn() && self.learning {
             return self.connection(nic, tcp.flow);
         }
         self.connections.get_mut(&(nic, tcp.flow))
@@ -110,7 +127,8 @@ impl Translator {
     /// Known or new, `None` if there are too many.
     fn connection(&mut self, nic: u8, flow: FlowKey) -> Option<&mut Connection> {
         let key = (nic, flow);
-        if self.connections.len() >= self.max_flows && !self.connections.contains_key(&key) {
+        let known = self.connections.len() + self.kept.len();
+        if known >= self.max_flows && !self.connections.contains_key(&key) {
             return None;
         }
         Some(self.connections.entry(key).or_default())

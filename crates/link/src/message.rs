@@ -65,6 +65,8 @@ pub enum Message<'a> {
         /// Counted from the start of the link.
         count: u64,
     },
+    /// P→S: what the primary itself translates between clients and its VM, as `colo_compare` encodes it.
+    Translations(&'a [u8]),
 }
 
 /// Why bytes are not a message. The link is closed.
@@ -108,6 +110,7 @@ impl<'a> Message<'a> {
             8 => Some(Self::StateEnd(payload)),
             9 => heartbeat(payload),
             10 => whole(payload).map(|count| Self::IsnAck { count }),
+            11 => Some(Self::Translations(payload)),
             other => return Err(DecodeError::UnknownType(other)),
         }
         .ok_or(DecodeError::BadShape {
@@ -130,6 +133,7 @@ impl<'a> Message<'a> {
             Self::StateEnd(_) => 8,
             Self::Heartbeat { .. } => 9,
             Self::IsnAck { .. } => 10,
+            Self::Translations(_) => 11,
         }
     }
 
@@ -154,7 +158,11 @@ impl<'a> Message<'a> {
             Self::Cut { checkpoint: number } | Self::IsnAck { count: number } => {
                 out.extend_from_slice(&number.to_le_bytes());
             }
-            Self::Control(bytes) | Self::Pages(bytes) | Self::Device(bytes) | Self::StateEnd(bytes) => {
+            Self::Control(bytes)
+            | Self::Pages(bytes)
+            | Self::Device(bytes)
+            | Self::StateEnd(bytes)
+            | Self::Translations(bytes) => {
                 out.extend_from_slice(bytes);
             }
             Self::Heartbeat { progress, boottime } => {

@@ -13,6 +13,7 @@ enum Owned {
     Pages(Vec<u8>),
     Heartbeat(u64, u64),
     IsnAck(u64),
+    Translations(Vec<u8>),
 }
 
 impl Owned {
@@ -39,6 +40,7 @@ impl Owned {
                 boottime: *boottime,
             },
             Self::IsnAck(count) => Message::IsnAck { count: *count },
+            Self::Translations(bytes) => Message::Translations(bytes),
         }
     }
 }
@@ -55,6 +57,7 @@ fn message() -> impl Strategy<Value = Owned> {
         bytes(0, 5000).prop_map(Owned::Pages),
         (any::<u64>(), any::<u64>()).prop_map(|(progress, boottime)| Owned::Heartbeat(progress, boottime)),
         any::<u64>().prop_map(Owned::IsnAck),
+        bytes(0, 300).prop_map(Owned::Translations),
     ]
 }
 
@@ -175,7 +178,7 @@ fn shapes_that_do_not_fit_are_refused() {
             "type {kind}"
         );
     }
-    assert_eq!(Message::parse(11, &[]), Err(DecodeError::UnknownType(11)));
+    assert_eq!(Message::parse(12, &[]), Err(DecodeError::UnknownType(12)));
 }
 
 #[test]

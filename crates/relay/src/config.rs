@@ -3,9 +3,13 @@
 use crate::clock::MS;
 use crate::heartbeat::Timing;
 use colo_compare::{Compare, Limits, Translator};
+use colo_link::MAX_PAYLOAD;
 
 /// Flows that are compared, and that are translated.
 const FLOWS: usize = 16_384;
+/// A table of all translations is one message.
+const _: () = assert!(FLOWS * Translator::ENTRY <= MAX_PAYLOAD);
+
 /// Bytes of one flow and side that wait to be compared.
 const PENDING_BYTES: usize = 4 << 20;
 

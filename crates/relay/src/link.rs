@@ -34,6 +34,8 @@ pub(crate) struct Link {
     pub(crate) isn_base: u64,
     /// ISN messages received on this link.
     pub(crate) isn_received: u64,
+    /// The secondary keeps a table of translations.
+    pub(crate) has_translations: bool,
     pub(crate) since: u64,
     /// The first thing that went wrong; the link ends at the end of the turn.
     pub(crate) failed: Option<String>,
@@ -55,6 +57,7 @@ impl Link {
             feeding: false,
             isn_base: 0,
             isn_received: 0,
+            has_translations: false,
             since: now,
             failed: None,
             progress: Progress::Done,

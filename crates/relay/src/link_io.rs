@@ -127,6 +127,7 @@ impl Engine {
             Message::FrameOut { nic, epoch, frame } => self.frame_out(nic, epoch, frame),
             Message::Isn { nic, flow, isn } => self.isn(nic, flow, isn),
             Message::IsnAck { count } => self.isn_ack(count),
+            Message::Translations(table) => self.translations(table),
             Message::Cut { checkpoint } => self.cut_came(checkpoint),
             Message::Control(payload) => self.control(payload),
             Message::Pages(payload) | Message::Device(payload) | Message::StateEnd(payload) => {
@@ -168,6 +169,7 @@ impl Engine {
     pub(crate) fn stats(&self) -> Vec<(&'static str, u64)> {
         let mut entries = self.counters.entries();
         entries.extend(crate::stats::compared(&self.compare.stats()));
+        entries.push(("translated", self.translated()));
         entries.push(("role", self.role as u64));
         entries.push((
             "link_up",

@@ -6,7 +6,7 @@ use crate::engine::{Engine, Role};
 use crate::error::Error;
 use crate::event::Event;
 use crate::link_io::Offence;
-use colo_compare::Event as Compared;
+use colo_compare::{Event as Compared, Translator};
 use colo_link::Message;
 use std::collections::BTreeMap;
 
@@ -183,6 +183,7 @@ impl Engine {
         self.role = Role::Primary;
         self.numbers.cut(checkpoint);
         let isn_sent = self.numbers.sent;
+        self.hand_over_translations();
         let link = self.link_that_is_up()?;
         link.push(&Message::Cut { checkpoint });
         if !link.feeding {
@@ -190,6 +191,18 @@ impl Engine {
             link.isn_base = isn_sent;
         }
         Ok(())
+    }
+
+    /// What clients see of connections that this VM inherited, the secondary must know before it can take over. The
+    /// whole table goes with each cut, as far as there is one: those that have ended are not in it any more.
+    fn hand_over_translations(&mut self) {
+        let table = self.translator.as_ref().map(Translator::export);
+        let table = table.unwrap_or_default();
+        let Some(link) = &mut self.link else { return };
+        if link.has_translations || !table.is_empty() {
+            link.has_translations = !table.is_empty();
+            link.push(&Message::Translations(&table));
+        }
     }
 
     pub(crate) fn commit(&mut self, checkpoint: u64) {
@@ -221,6 +234,7 @@ impl Engine {
 
     pub(crate) fn close(&mut self) -> Result<(), Error> {
         self.role = Role::Closed;
+        self.translator = None;
         self.compare = new_compare(self.config, self.now);
         self.ingress.drop_held_back();
         self.numbers.all_known();

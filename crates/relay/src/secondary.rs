@@ -68,7 +68,6 @@ impl Secondary {
 impl Engine {
     pub(crate) fn begin_secondary(&mut self, replica: Arc<Replica>) -> Result<(), Error> {
         self.close()?;
-        self.translator = None;
         self.secondary.replica = Some(replica);
         self.role = Role::Secondary;
         Ok(())
@@ -136,6 +135,15 @@ impl Engine {
         let count = link.isn_received;
         link.push(&Message::IsnAck { count });
         Ok(())
+    }
+
+    /// What the primary translates: nothing to this side until it takes over.
+    pub(crate) fn translations(&mut self, table: &[u8]) -> Result<(), Offence> {
+        if self.role != Role::Secondary {
+            return self.ignore();
+        }
+        let kept = self.secondary.translator.import(table);
+        kept.map_err(|_| "a table of translations that is none")
     }
 
     pub(crate) fn cut_came(&mut self, checkpoint: u64) -> Result<(), Offence> {
@@ -222,6 +230,7 @@ impl Engine {
         self.deliver();
         let mut last = std::mem::replace(&mut self.secondary, Secondary::new());
         let margin = self.config.heartbeat_ms.saturating_mul(MS);
+        last.translator.take_over();
         self.translator = Some(last.translator);
         self.compare = new_compare(self.config, self.now);
         self.become_alone();
@@ -230,6 +239,15 @@ impl Engine {
         }
         self.pump();
         Ok(())
+    }
+
+    /// Connections whose numbers are translated here, or will be after a failover.
+    pub(crate) fn translated(&self) -> u64 {
+        let translator = match self.role {
+            Role::Secondary => Some(&self.secondary.translator),
+            _ => self.translator.as_ref(),
+        };
+        translator.map_or(0, |translator| translator.translated() as u64)
     }
 
     fn check_secondary(&self) -> Result<(), Error> {

@@ -3,6 +3,8 @@
 
 mod common;
 
+use colo_packet::build::{Segment, tcp};
+use colo_packet::flag;
 use colo_relay::{Event, boottime_ns};
 use common::*;
 use std::os::fd::AsFd;
@@ -89,17 +91,7 @@ fn a_survivor_is_protected_again_over_a_new_link() {
     pair.p.link_down();
     pair.p.relay.alone().unwrap();
     pair.s = Side::new(config());
-    let (to_s, to_p) = tcp_pair();
-    pair.p
-        .relay
-        .attach_link(to_s.as_fd(), &pair.ca.node("alpha").unwrap(), "beta", false)
-        .unwrap();
-    pair.s
-        .relay
-        .attach_link(to_p.as_fd(), &pair.ca.node("beta").unwrap(), "alpha", true)
-        .unwrap();
-    pair.p
-        .event(|event| matches!(event, Event::LinkUp { .. }).then_some(()));
+    pair.link();
     pair.s.relay.begin_secondary(pair.replica.clone()).unwrap();
     put(&pair.p.uplink, &request("not for the new one yet"));
     pair.p_then_s();
@@ -157,4 +149,114 @@ fn a_new_link_alone_makes_no_new_pairing() {
             .to_string()
             .contains("begins alone")
     );
+}
+
+/// A segment of the connection that the tests of translation follow.
+fn segment(flags: u8, seq: u32, payload: &[u8]) -> Vec<u8> {
+    tcp(
+        route(),
+        &Segment {
+            seq,
+            ack: 1001,
+            flags: flags | flag::ACK,
+            window: 9,
+            payload,
+            ..Segment::default()
+        },
+    )
+}
+
+/// The client's acknowledgement.
+fn client_ack(ack: u32) -> Vec<u8> {
+    tcp(
+        route().reversed(),
+        &Segment {
+            seq: 1001,
+            ack,
+            flags: flag::ACK,
+            window: 9,
+            ..Segment::default()
+        },
+    )
+}
+
+/// The primary dies, the secondary takes over, and is protected again by a new host.
+fn fail_over(pair: Pair) -> Pair {
+    let Pair {
+        ca,
+        p,
+        s,
+        ram,
+        replica,
+    } = pair;
+    p.relay.stop();
+    s.link_down();
+    s.relay.promote().unwrap();
+    s.open_gate();
+    let pair = Pair {
+        ca,
+        p: s,
+        s: Side::new(config()),
+        ram,
+        replica,
+    };
+    pair.link();
+    pair.s.relay.begin_secondary(pair.replica.clone()).unwrap();
+    pair
+}
+
+#[test]
+fn a_connection_keeps_its_numbers_through_two_failovers_without_a_checkpoint_since_its_beginning() {
+    let pair = protected();
+    put(&pair.p.vm, &segment(flag::SYN, 5000, b""));
+    put(&pair.s.vm, &segment(flag::SYN, 7000, b""));
+    assert_eq!(get(&pair.p.uplink), segment(flag::SYN, 5000, b""));
+
+    let pair = fail_over(pair);
+    assert_eq!(get(&pair.p.uplink), segment(flag::SYN, 5000, b""), "said again");
+    put(&pair.p.vm, &segment(0, 7001, b"alone"));
+    assert_eq!(get(&pair.p.uplink), segment(0, 5001, b"alone"));
+    pair.checkpoint(1);
+    assert_eq!(pair.s.stat("translated"), 1);
+    put(&pair.p.uplink, &client_ack(5006));
+    assert_eq!(get(&pair.p.vm), client_ack(7006));
+    assert_eq!(get(&pair.s.vm), client_ack(7006));
+    put(&pair.p.vm, &segment(0, 7006, b"both"));
+    put(&pair.s.vm, &segment(0, 7006, b"both"));
+    assert_eq!(get(&pair.p.uplink), segment(0, 5006, b"both"));
+
+    let pair = fail_over(pair);
+    assert_eq!(get(&pair.p.uplink), segment(0, 5006, b"both"), "said again");
+    put(&pair.p.vm, &segment(0, 7010, b"alone again"));
+    assert_eq!(get(&pair.p.uplink), segment(0, 5010, b"alone again"));
+    put(&pair.p.uplink, &client_ack(5021));
+    assert_eq!(get(&pair.p.vm), client_ack(7021));
+    pair.checkpoint(1);
+    assert_eq!(pair.s.stat("translated"), 1, "and on to the next");
+}
+
+#[test]
+fn connections_of_every_epoch_are_handed_on_and_those_replaced_are_not() {
+    let pair = protected();
+    put(&pair.p.vm, &segment(flag::SYN, 5000, b""));
+    put(&pair.s.vm, &segment(flag::SYN, 7000, b""));
+    get(&pair.p.uplink);
+    let pair = fail_over(pair);
+    get(&pair.p.uplink);
+    pair.checkpoint(1);
+    assert_eq!(pair.s.stat("translated"), 1);
+    // The same ports, a new connection: its numbers are the VM's own.
+    put(&pair.p.vm, &segment(flag::SYN, 100, b""));
+    put(&pair.s.vm, &segment(flag::SYN, 200, b""));
+    assert_eq!(get(&pair.p.uplink), segment(flag::SYN, 100, b""));
+    let pair = fail_over(pair);
+    assert_eq!(get(&pair.p.uplink), segment(flag::SYN, 100, b""), "said again");
+    put(&pair.p.vm, &segment(0, 201, b"x"));
+    assert_eq!(get(&pair.p.uplink), segment(0, 101, b"x"));
+    pair.checkpoint(1);
+    put(&pair.p.vm, &segment(flag::SYN, 300, b""));
+    put(&pair.s.vm, &segment(flag::SYN, 400, b""));
+    assert_eq!(get(&pair.p.uplink), segment(flag::SYN, 300, b""));
+    pair.checkpoint(2);
+    assert_eq!(pair.s.stat("translated"), 0, "a later cut says so");
 }

@@ -35,6 +35,22 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// One of which both ISNs are known.
+    pub(super) fn translated(primary: u32, secondary: u32) -> Self {
+        Self {
+            isns: Isns::Both { primary, secondary },
+            ..Self::default()
+        }
+    }
+
+    /// The ISNs of PVM and SVM, once both are known.
+    pub(super) const fn isns(&self) -> Option<(u32, u32)> {
+        match self.isns {
+            Isns::Both { primary, secondary } => Some((primary, secondary)),
+            _ => None,
+        }
+    }
+
     pub(super) fn primary_syn(&mut self, primary: u32) {
         let isns = match self.isns {
             Isns::Both { primary: known, .. } if known == primary => return,
@@ -100,10 +116,8 @@ impl Connection {
 
     /// From the SVM's numbers to the PVM's, once both ISNs are known.
     pub(super) fn delta(&self) -> Option<u32> {
-        match self.isns {
-            Isns::Both { primary, secondary } => Some(seq::distance(secondary, primary)),
-            _ => None,
-        }
+        self.isns()
+            .map(|(primary, secondary)| seq::distance(secondary, primary))
     }
 
     /// Whether it is worth keeping.

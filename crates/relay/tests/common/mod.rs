@@ -140,25 +140,18 @@ pub struct Pair {
 pub fn linked() -> Pair {
     let ca = TestCa::new().unwrap();
     let (p, s) = (Side::new(config()), Side::new(config()));
-    let (to_s, to_p) = tcp_pair();
-    p.relay
-        .attach_link(to_s.as_fd(), &ca.node("alpha").unwrap(), "beta", false)
-        .unwrap();
-    s.relay
-        .attach_link(to_p.as_fd(), &ca.node("beta").unwrap(), "alpha", true)
-        .unwrap();
-    p.event(|event| (*event == Event::LinkUp { peer: "beta".into() }).then_some(()));
-    s.event(|event| (*event == Event::LinkUp { peer: "alpha".into() }).then_some(()));
     p.open_gate();
     let ram = guest_ram();
     let replica = Arc::new(Replica::new(&ram, 64 << 20).unwrap());
-    Pair {
+    let pair = Pair {
         ca,
         p,
         s,
         ram,
         replica,
-    }
+    };
+    pair.link();
+    pair
 }
 
 /// Checkpoint 1 is done on both: epoch 2, lock-stepping.
@@ -171,6 +164,23 @@ pub fn protected() -> Pair {
 }
 
 impl Pair {
+    /// Connects both, and waits until they are.
+    pub fn link(&self) {
+        let (to_s, to_p) = tcp_pair();
+        let [alpha, beta] = ["alpha", "beta"].map(|name| self.ca.node(name).unwrap());
+        self.p
+            .relay
+            .attach_link(to_s.as_fd(), &alpha, "beta", false)
+            .unwrap();
+        self.s
+            .relay
+            .attach_link(to_p.as_fd(), &beta, "alpha", true)
+            .unwrap();
+        for side in [&self.p, &self.s] {
+            side.event(|event| matches!(event, Event::LinkUp { .. }).then_some(()));
+        }
+    }
+
     /// A checkpoint as the agents would do it, without state.
     pub fn checkpoint(&self, number: u64) {
         assert!(self.p.relay.pause_ingress(PATIENCE).unwrap());
