@@ -1,6 +1,7 @@
 # The whole workflow. Every target sets up what it needs first; see tools/setup.py.
 N ?= 10
 BIN := .venv/bin
+CACHE := $(or $(COLO_CACHE),.cache)
 
 .PHONY: setup test check demo bench soak lock clean
 
@@ -21,7 +22,7 @@ check: setup
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
 demo: setup
-	$(BIN)/colo demo
+	$(BIN)/colo demo --qemu $(CACHE)/qemu/10.0/qemu-system-x86_64 --guest $(CACHE)/guest
 
 bench: setup
 	$(BIN)/python -m bench

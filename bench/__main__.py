@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from colo.hypervisor.probe import probe
 from colo.lab.pair import Guest
 
 ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("COLO_CACHE") or ROOT / ".cache").resolve()
 _console = Console(width=140)
 
 
@@ -33,8 +35,8 @@ _console = Console(width=140)
 @click.option("--qemu", default="7.2", help="Version under .cache/qemu, or a path.")
 def main(memories: tuple[int, ...], seconds: float, failovers: int, qemu: str) -> None:
     """Measure pauses, traffic and failovers of a pair on this machine."""
-    path = Path(qemu) if "/" in qemu else ROOT / f".cache/qemu/{qemu}/qemu-system-x86_64"
-    guest = Guest(ROOT / ".cache/guest/vmlinuz", ROOT / ".cache/guest/initramfs", path)
+    path = Path(qemu) if "/" in qemu else CACHE / f"qemu/{qemu}/qemu-system-x86_64"
+    guest = Guest(CACHE / "guest/vmlinuz", CACHE / "guest/initramfs", path)
     results = anyio.run(_measure, guest, memories, seconds, failovers)
     folder = ROOT / "bench/results"
     folder.mkdir(exist_ok=True)

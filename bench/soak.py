@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 import anyio
 import click
 
-from bench.__main__ import ROOT
+from bench.__main__ import CACHE
 from colo.lab.pair import Guest
 from colo.lab.trial import Outcome, Trial, all_trials, carry_out
 
@@ -33,8 +33,8 @@ def main(loops: int) -> None:
 
 
 def _one(trial: Trial, version: str) -> Outcome:
-    program = ROOT / f".cache/qemu/{version}/qemu-system-x86_64"
-    guest = Guest(ROOT / ".cache/guest/vmlinuz", ROOT / ".cache/guest/initramfs", program)
+    program = CACHE / f"qemu/{version}/qemu-system-x86_64"
+    guest = Guest(CACHE / "guest/vmlinuz", CACHE / "guest/initramfs", program)
     folder = Path(mkdtemp(prefix="colo-soak-"))
     try:
         outcome = anyio.run(carry_out, trial, folder, guest)

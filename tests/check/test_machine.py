@@ -102,3 +102,10 @@ def test_swap_is_warned_of_with_its_device(tmp_path: Path) -> None:
     (tmp_path / "swaps").write_text("Filename Type\n/dev/sda2 partition 1 0 -2\n")
     assert "/dev/sda2" in memory.swap(tmp_path).message
     assert memory.swap(tmp_path).level is Level.WARN
+
+
+def test_without_a_vm_memory_is_told_as_the_largest_one_that_fits(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    3145728 kB\n")
+    finding = memory.largest(tmp_path)
+    assert finding.level is Level.OK
+    assert "VM of 1024 MiB" in finding.message

@@ -23,7 +23,7 @@ async def test_a_real_qemu_has_all_that_is_needed(qemu: Path) -> None:
     assert findings["accelerator"].level is not Level.FAIL
 
 
-async def test_no_qemu_is_one_line_with_what_to_install(tmp_path: Path) -> None:
+async def test_without_qemu_what_to_install_and_what_the_machine_could_do(tmp_path: Path) -> None:
     (finding,) = (await found(tmp_path / "qemu")).values()
     assert (finding.level, "install" in finding.hint) == (Level.FAIL, True)
 

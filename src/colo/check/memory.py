@@ -44,6 +44,15 @@ def swap(proc: Path = _PROC) -> Finding:
     return ok("swap", "off")
 
 
+def largest(proc: Path = _PROC) -> Finding:
+    """Without a VM to measure against: how large one could be, by the arithmetic of `room`."""
+    available = _available_mib(proc)
+    text = (
+        f"{available} MiB are available: enough for a VM of {available // 3} MiB with all that a pair needs"
+    )
+    return ok("memory", text)
+
+
 def room(config: Config, proc: Path = _PROC) -> Finding:
     """Either host can become the secondary: guest RAM, its exact copy, and an incoming checkpoint aside."""
     name = "memory"

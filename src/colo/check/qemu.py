@@ -27,7 +27,7 @@ async def findings(config: Config | None, program: str) -> list[Finding]:
     try:
         found = await probe(config.vm.qemu if config else program)
     except QemuError as e:
-        return [failed("QEMU", e)]
+        return [failed("QEMU", e), _kvm_alone()]
     version = ok("QEMU", f"{found.path} {found.version_text}")
     return [version, _accelerator(config.vm.accel if config else "auto", found), await _capabilities(found)]
 
@@ -41,6 +41,13 @@ def _accelerator(wanted: str, found: QemuProgram) -> Finding:
         return ok("accelerator", "kvm")
     refusal = kvm_refusal() or "not asked for, or not built in"
     return warn("accelerator", f"tcg (kvm: {refusal})", "guests run several times slower than with KVM")
+
+
+def _kvm_alone() -> Finding:
+    """What the machine itself says, where there is no QEMU to ask."""
+    if refusal := kvm_refusal():
+        return warn("accelerator", f"tcg (kvm: {refusal})", "guests run several times slower than with KVM")
+    return ok("accelerator", "kvm, if QEMU has it built in")
 
 
 async def _capabilities(found: QemuProgram) -> Finding:

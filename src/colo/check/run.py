@@ -18,6 +18,8 @@ async def check(config: Config | None, qemu_program: str = "qemu-system-x86_64")
     findings += [machine.dirty_tracking(), machine.userfaultfd()]
     findings += [memory.huge_pages(), memory.swap()]
     findings += network.tap(config)
+    if config is None:
+        findings.append(memory.largest())
     if config is not None:
         findings += deployment.files(config)
         if agent := deployment.running_agent(config):
