@@ -24,8 +24,9 @@ async def test_a_real_qemu_has_all_that_is_needed(qemu: Path) -> None:
 
 
 async def test_without_qemu_what_to_install_and_what_the_machine_could_do(tmp_path: Path) -> None:
-    (finding,) = (await found(tmp_path / "qemu")).values()
-    assert (finding.level, "install" in finding.hint) == (Level.FAIL, True)
+    findings = await found(tmp_path / "qemu")
+    assert findings.keys() == {"QEMU", "accelerator"}
+    assert (findings["QEMU"].level, "install" in findings["QEMU"].hint) == (Level.FAIL, True)
 
 
 def script(path: Path, body: str) -> Path:
