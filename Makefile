@@ -1,9 +1,10 @@
 # The whole workflow. Every target sets up what it needs first; see tools/setup.py.
 N ?= 10
+SECONDS ?= 60
 BIN := .venv/bin
 CACHE := $(or $(COLO_CACHE),.cache)
 
-.PHONY: setup test check demo bench soak lock clean
+.PHONY: setup test check fuzz demo bench bench-compare soak lock clean
 
 setup:
 	python3 tools/setup.py
@@ -21,11 +22,18 @@ check: setup
 	cargo fmt --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
+# Each fuzz target for a while: make fuzz SECONDS=600
+fuzz:
+	python3 tools/fuzz.py $(SECONDS)
+
 demo: setup
 	$(BIN)/colo demo --qemu $(CACHE)/qemu/10.0/qemu-system-x86_64 --guest $(CACHE)/guest
 
 bench: setup
 	$(BIN)/python -m bench
+
+bench-compare: setup
+	$(BIN)/python -m bench.compare
 
 # N failovers in a row: make soak N=100
 soak: setup

@@ -1,0 +1,79 @@
+//! Frames: any bytes are some frame; a changed number changes nothing else, and the checksum stays as right as it was.
+#![no_main]
+
+use colo_fuzz::Frame;
+use colo_packet::checksum::Sum;
+use colo_packet::{Direction, FlowKey, Item, Tcp, classify, set_ack, set_seq, shift_sack, source};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: (Frame<'_>, u32)| {
+    let (frame, number) = (input.0.bytes(), input.1);
+    assert!(frame.len() >= 14 || source(&frame).is_none());
+    for direction in [Direction::Incoming, Direction::Outgoing] {
+        match classify(&frame, direction) {
+            Item::Tcp(tcp) => segment(&frame, direction, &tcp, number),
+            Item::Message { flow, body } => {
+                assert!(body.len() <= frame.len());
+                assert!(body.equals(&body));
+                key(&flow);
+            }
+            Item::Chore => {}
+        }
+    }
+});
+
+fn key(flow: &FlowKey) {
+    let mut bytes = Vec::new();
+    flow.encode(&mut bytes);
+    assert_eq!(bytes.len(), FlowKey::ENCODED);
+    assert_eq!(FlowKey::decode(&bytes).as_ref(), Some(flow));
+    assert!(!flow.to_string().is_empty());
+}
+
+fn segment(frame: &[u8], direction: Direction, tcp: &Tcp<'_>, number: u32) {
+    key(&tcp.flow);
+    assert!(tcp.payload.len() + tcp.options.len() + 54 <= frame.len());
+    assert!(tcp.syn_options_equal(tcp));
+    let sacks: Vec<_> = tcp.sack_blocks().collect();
+
+    let changed = edit(frame, direction, |frame, tcp| set_seq(frame, tcp.at, number));
+    expect(&changed, direction, |now| {
+        now.seq == number && now.ack == tcp.ack && now.payload == tcp.payload
+    });
+    let changed = edit(frame, direction, |frame, tcp| set_ack(frame, tcp.at, number));
+    expect(&changed, direction, |now| {
+        now.ack == number && now.seq == tcp.seq && now.payload == tcp.payload
+    });
+    let changed = edit(frame, direction, |frame, tcp| shift_sack(frame, tcp.at, number));
+    expect(&changed, direction, |now| {
+        let moved = sacks
+            .iter()
+            .map(|(left, right)| (left.wrapping_add(number), right.wrapping_add(number)));
+        now.sack_blocks().eq(moved) && now.payload == tcp.payload
+    });
+}
+
+fn edit(frame: &[u8], direction: Direction, change: impl Fn(&mut [u8], &Tcp<'_>)) -> Vec<u8> {
+    let mut changed = frame.to_vec();
+    let Item::Tcp(tcp) = classify(frame, direction) else {
+        return changed;
+    };
+    change(&mut changed, &tcp);
+    assert_eq!(sum(frame), sum(&changed), "the checksum was mended wrongly");
+    changed
+}
+
+/// The sum of a frame with all its checksums: mending keeps it, whatever it was. Segments begin at even offsets.
+fn sum(frame: &[u8]) -> u16 {
+    match Sum::default().over(frame).finish() {
+        0xffff => 0,
+        sum => sum,
+    }
+}
+
+fn expect(frame: &[u8], direction: Direction, holds: impl Fn(&Tcp<'_>) -> bool) {
+    assert!(
+        matches!(classify(frame, direction), Item::Tcp(tcp) if holds(&tcp)),
+        "the change went elsewhere"
+    );
+}
