@@ -1,8 +1,8 @@
 """Builds the fuzz targets and runs each for some seconds: `python3 tools/fuzz.py 60 [target ...]`.
 
-Needs a C++ compiler and nothing else: coverage counters (LLVM's sancov pass) are a matter of stable flags, and
-libFuzzer comes with the crate libfuzzer-sys. What was found before stays in .cache/fuzz and is tried again first.
-An input that fails is kept beside it; the exit code is then 1.
+Needs a C++ compiler and nothing else: coverage counters (LLVM's sancov pass) are a matter of stable flags,
+and libFuzzer comes with the crate libfuzzer-sys. What was found before stays in .cache/fuzz and is tried again
+first. An input that fails is kept beside it; the exit code is then 1.
 """
 
 import os
@@ -38,7 +38,10 @@ def main() -> None:
 
 
 def build() -> Path:
-    """Compiles them and returns their folder. A named target keeps the counters out of build scripts and macros."""
+    """Compiles them and returns their folder.
+
+    Where cargo is told what it compiles for, build scripts and macros get no counters, which they could not link.
+    """
     host = re.search(r"host: (\S+)", output(["rustc", "-vV"]))
     if host is None:
         sys.exit("error: rustc does not say what it compiles for")
@@ -54,7 +57,7 @@ def run(program: Path, seconds: str) -> bool:
     """Runs one; false when an input failed, which is then told."""
     corpus, finds = CACHE / "corpus" / program.name, CACHE / f"{program.name}-"
     corpus.mkdir(parents=True, exist_ok=True)
-    command = [program, corpus, f"-max_total_time={seconds}", f"-artifact_prefix={finds}", *LIMITS]
+    command = [str(program), str(corpus), f"-max_total_time={seconds}", f"-artifact_prefix={finds}", *LIMITS]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
     last = re.findall(r"^#(\d+)\s+DONE\s+cov: (\d+)", done.stderr, re.MULTILINE)
     if done.returncode != 0 or not last:
