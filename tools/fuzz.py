@@ -1,8 +1,8 @@
 """Builds the fuzz targets and runs each for some seconds: `python3 tools/fuzz.py 60 [target ...]`.
 
 Needs a C++ compiler and nothing else: coverage counters (LLVM's sancov pass) are a matter of stable flags,
-and libFuzzer comes with the crate libfuzzer-sys. What was found before stays in .cache/fuzz and is tried again
-first. An input that fails is kept beside it; the exit code is then 1.
+libFuzzer comes with the crate libfuzzer-sys. What was found before stays in .cache/fuzz and is tried first.
+An input that fails is kept beside it; the exit code is then 1.
 """
 
 import os
@@ -40,7 +40,7 @@ def main() -> None:
 def build() -> Path:
     """Compiles them and returns their folder.
 
-    Where cargo is told what it compiles for, build scripts and macros get no counters, which they could not link.
+    Where cargo is told what it compiles for, build scripts and macros get no counters: they could not link.
     """
     host = re.search(r"host: (\S+)", output(["rustc", "-vV"]))
     if host is None:
