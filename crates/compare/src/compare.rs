@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use colo_packet::{Direction, Item, classify};
 
 use crate::divergence::Log;
-use crate::event::Event;
+use crate::event::{Difference, Event};
 use crate::flow::Flows;
 use crate::hold::{Held, Look};
+use crate::mismatch::Mismatch;
 use crate::outlet::{Outlet, Why};
-use crate::queue::{Kind, Segment};
+use crate::queue::Segment;
 use crate::stats::Stats;
 use crate::table::Key;
 
@@ -51,6 +52,14 @@ impl Compare {
         }
     }
 
+    /// With another bound than 16 MiB on the bytes of all flows together that one machine has produced and the other
+    /// has not. Beyond, a flow waits for a commit.
+    #[must_use]
+    pub const fn with_total_pending(mut self, bytes: usize) -> Self {
+        self.outlet.pending_limit = bytes;
+        self
+    }
+
     /// A frame of the PVM, in the current epoch.
     pub fn primary(&mut self, nic: u8, frame: Vec<u8>, now: u64) {
         self.outlet.stats.primary_frames += 1;
@@ -58,6 +67,7 @@ impl Compare {
         if self.alone {
             return self.outlet.send(nic, frame, Why::Passed);
         }
+        self.settle();
         match classify(&frame, Direction::Outgoing) {
             Item::Chore => self.outlet.send(nic, frame, Why::Passed),
             Item::Tcp(tcp) => {
@@ -65,13 +75,10 @@ impl Compare {
                 let Some(connection) = self.flows.connection(key, self.new_flow(), now) else {
                     return self.hold_unknown(nic, frame);
                 };
-                connection.primary(key, &tcp, &mut self.outlet);
-                let (kind, at, ack) = (Kind::of(&tcp), tcp.at, tcp.ack_flag().then_some(tcp.ack));
+                let said = connection.primary(key, &tcp, &mut self.outlet);
                 let segment = Segment {
                     held: self.outlet.hold(frame),
-                    kind,
-                    at,
-                    ack,
+                    said,
                     stale: false,
                 };
                 connection.hold(key, segment, now, &mut self.outlet);
@@ -102,6 +109,7 @@ impl Compare {
             self.outlet.stats.late_secondary += 1;
             return;
         }
+        self.settle();
         // To a flow that the PVM did not have in an epoch that is over the SVM can add nothing.
         let begin = self.new_flow().filter(|current| *current == epoch);
         match classify(frame, Direction::Outgoing) {
@@ -138,6 +146,7 @@ impl Compare {
     pub fn cut(&mut self, checkpoint: u64, _now: u64) {
         self.alone = false;
         self.outlet.epochs.cut(checkpoint);
+        self.outlet.openings.clear();
     }
 
     /// The secondary holds `checkpoint`: what was sent before its cut may go, in the order it came.
@@ -160,8 +169,13 @@ impl Compare {
     pub fn alone(&mut self, _now: u64) {
         self.alone = true;
         self.release_all(|_| true, Why::Passed);
+        for (key, flow) in self.flows.iter_mut() {
+            flow.alone(key.nic, &mut self.outlet);
+        }
         self.flows.clear();
+        self.outlet.pending = 0;
         self.outlet.suspects.clear();
+        self.outlet.openings.clear();
         self.outlet.holds.clear();
     }
 
@@ -196,7 +210,33 @@ impl Compare {
                 lane.look_again(suspect.key, suspect.epoch, now, &mut self.outlet);
             }
         }
+        self.check_openings(now);
         self.flows.sweep(now, SWEEP);
+        self.settle();
+    }
+
+    /// What was forgotten does not wait any more.
+    const fn settle(&mut self) {
+        self.outlet.pending -= self.flows.take_freed();
+    }
+
+    fn check_openings(&mut self, now: u64) {
+        let Some((key, other)) = self.outlet.openings.differing(now) else {
+            return;
+        };
+        self.outlet.openings.met(key);
+        let oldest = self
+            .flows
+            .connection(key, None, now)
+            .and_then(|connection| connection.oldest());
+        let detail = format!(
+            "the primary opens it from port {}, the secondary from port {}",
+            key.flow.guest_port(),
+            other.guest_port()
+        );
+        let mismatch = Mismatch::told(Difference::Ports, detail);
+        self.outlet
+            .diverged(key, self.outlet.epochs.current, oldest, mismatch);
     }
 
     fn look_at_waits(&mut self) {
@@ -218,10 +258,12 @@ impl Compare {
     /// When [`Compare::on_time`] is next needed.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        let suspect = self.outlet.suspects.front().filter(|_| !self.outlet.has_told());
+        let suspect = self.outlet.suspects.front().map(|suspect| suspect.look_at);
+        let doubts = [suspect, self.outlet.openings.due()];
+        let doubts = doubts.into_iter().flatten().min();
         [
             self.outlet.hold_deadline(),
-            suspect.map(|suspect| suspect.look_at),
+            doubts.filter(|_| !self.outlet.has_told()),
         ]
         .into_iter()
         .flatten()
@@ -259,6 +301,7 @@ impl Compare {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats {
+            pending_bytes: self.outlet.pending as u64,
             flows: self.flows.len() as u64,
             hold_limit_ns: self.outlet.holds.limit(),
             lag_p99_ns: self.outlet.holds.lag_p99(),

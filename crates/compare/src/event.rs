@@ -56,16 +56,19 @@ pub enum Difference {
     Message,
     /// Something that only the PVM has sent. Told as [`Event::HoldLimit`].
     Missing,
+    /// A connection that the guest opens, from another port on either machine.
+    Ports,
 }
 
 impl Difference {
     /// Every kind, in the order of the enum.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Stream,
         Self::End,
         Self::Handshake,
         Self::Message,
         Self::Missing,
+        Self::Ports,
     ];
 }
 
@@ -77,6 +80,7 @@ impl fmt::Display for Difference {
             Self::Handshake => "handshake",
             Self::Message => "message",
             Self::Missing => "missing",
+            Self::Ports => "ports",
         })
     }
 }

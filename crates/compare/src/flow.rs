@@ -23,6 +23,13 @@ impl Mortal for Flow {
             Self::Messages(lane) => lane.lifetime(),
         }
     }
+
+    fn kept(&self) -> usize {
+        match self {
+            Self::Tcp(connection) => connection.kept(),
+            Self::Messages(lane) => lane.kept(),
+        }
+    }
 }
 
 impl Flow {
@@ -57,7 +64,14 @@ impl Flow {
     pub(crate) fn committed(&mut self, key: Key, outlet: &mut Outlet) {
         match self {
             Self::Tcp(connection) => connection.committed(key, outlet),
-            Self::Messages(lane) => lane.flush(key, outlet),
+            Self::Messages(lane) => lane.committed(key, outlet),
+        }
+    }
+
+    /// There is no SVM any more: what it held back goes.
+    pub(crate) fn alone(&mut self, nic: u8, outlet: &mut Outlet) {
+        if let Self::Tcp(connection) = self {
+            connection.alone(nic, outlet);
         }
     }
 }
@@ -117,6 +131,11 @@ impl Flows {
 
     pub(crate) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Pending bytes of flows that were forgotten since the last call.
+    pub(crate) const fn take_freed(&mut self) -> usize {
+        self.table.take_freed()
     }
 
     pub(crate) fn sweep(&mut self, now: u64, count: usize) {

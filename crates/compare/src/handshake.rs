@@ -14,6 +14,8 @@ pub(crate) struct Handshake {
     /// The PVM sent it in an epoch before its current one.
     before_cut: bool,
     agreed: bool,
+    /// Sequence number and window of the SVM's SYN, once it is agreed.
+    twin: Option<(u32, u16)>,
     /// A SYN of the SVM for a connection that the PVM has not begun.
     early: Option<Vec<u8>>,
 }
@@ -41,17 +43,30 @@ impl Handshake {
     /// The PVM begins a connection; returns the SVM's SYN that may belong to it.
     pub(crate) fn begin(&mut self, syn: &Tcp<'_>) -> Option<Vec<u8>> {
         self.begun = Some((syn.seq, syn.ack));
-        (self.agreed, self.before_cut) = (false, false);
+        (self.agreed, self.before_cut, self.twin) = (false, false, None);
         self.early.take()
     }
 
     /// A SYN of the SVM is one it has sent before; `over`: the connection that is known has ended.
     pub(crate) fn is_repeated(&self, syn: &Tcp<'_>, over: bool) -> bool {
+        let twin = self.twin.map(|(isn, _)| isn);
         match self.begun {
+            // With simultaneous open a SYN-ACK follows the SYN (RFC 9293 section 3.5).
+            Some((isn, _)) if syn.seq == isn || Some(syn.seq) == twin => true,
             Some((_, ack)) if syn.ack_flag() => syn.ack == ack,
             Some(_) => !over,
             None => false,
         }
+    }
+
+    /// The window of the SVM's SYN.
+    pub(crate) fn window(&self) -> Option<u16> {
+        self.twin.map(|(_, window)| window)
+    }
+
+    /// Bytes kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.early.as_ref().map_or(0, Vec::len)
     }
 
     pub(crate) fn keep_early(&mut self, frame: &[u8]) {
@@ -65,6 +80,7 @@ impl Handshake {
         let options = primary.syn_options_equal(secondary);
         self.agreed = flags && ack && options;
         if self.agreed {
+            self.twin = Some((secondary.seq, secondary.window));
             return Ok(());
         }
         let detail = format!(

@@ -4,7 +4,6 @@
 //! same epoch, or until the secondary holds a checkpoint that came after them. Sans-I/O: frames and `now` in
 //! (nanoseconds of CLOCK_BOOTTIME), frames and events out. See docs/architecture.md, `compare`.
 
-mod acks;
 mod compare;
 mod divergence;
 mod epochs;
@@ -15,6 +14,8 @@ mod hold;
 mod lag;
 mod message;
 mod mismatch;
+mod offers;
+mod openings;
 mod outlet;
 mod pair;
 mod queue;
@@ -24,6 +25,7 @@ mod stream;
 mod table;
 mod tcp;
 pub mod translate;
+mod urgent;
 
 pub use compare::{Compare, Limits};
 pub use divergence::{Divergence, Log};

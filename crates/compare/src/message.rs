@@ -49,6 +49,10 @@ impl Mortal for Lane {
     fn lifetime(&self) -> Option<u64> {
         self.queue.is_empty().then_some(LIFETIME)
     }
+
+    fn kept(&self) -> usize {
+        self.extra_bytes
+    }
 }
 
 impl Lane {
@@ -71,8 +75,8 @@ impl Lane {
 
     /// A message of the PVM; `hash` is of its body.
     pub(crate) fn primary(&mut self, key: Key, frame: Vec<u8>, hash: u64, now: u64, outlet: &mut Outlet) {
-        self.turn(outlet.epochs.current);
-        let matched = self.take_extra(&frame, hash);
+        self.turn(outlet);
+        let matched = self.take_extra(&frame, hash, outlet);
         let mut held = outlet.hold(frame);
         outlet.holds.start(key, &mut held, &mut self.patience, now);
         self.queue.push_back(Waiting {
@@ -95,7 +99,7 @@ impl Lane {
         now: u64,
         outlet: &mut Outlet,
     ) {
-        self.turn(outlet.epochs.current);
+        self.turn(outlet);
         let hash = self.hash(body);
         let mut waiting = self.queue.iter_mut().take(WINDOW);
         let found = waiting.find(|waiting| {
@@ -127,16 +131,17 @@ impl Lane {
     }
 
     /// What the SVM sent in earlier epochs can match nothing new.
-    fn turn(&mut self, current: u64) {
+    fn turn(&mut self, outlet: &mut Outlet) {
+        let current = outlet.epochs.current;
         if self.epoch < current {
             self.epoch = current;
             self.extras.clear();
-            self.extra_bytes = 0;
+            outlet.pending -= std::mem::take(&mut self.extra_bytes);
             self.suspected = false;
         }
     }
 
-    fn take_extra(&mut self, frame: &[u8], hash: u64) -> bool {
+    fn take_extra(&mut self, frame: &[u8], hash: u64, outlet: &mut Outlet) -> bool {
         let equal = |extra: &Extra| {
             extra.hash == hash
                 && body_of(&extra.frame)
@@ -152,17 +157,24 @@ impl Lane {
             return false;
         };
         self.extra_bytes -= extra.frame.len();
+        outlet.pending -= extra.frame.len();
         true
     }
 
     fn keep(&mut self, extra: Extra, outlet: &mut Outlet) {
+        if outlet.pending_room() < extra.frame.len() {
+            outlet.stats.unmatched_secondary += 1;
+            return outlet.tell_queue_limit();
+        }
         self.extra_bytes += extra.frame.len();
+        outlet.pending += extra.frame.len();
         self.extras.push_back(extra);
         while self.extras.len() > WINDOW || self.extra_bytes > outlet.limits.pending_bytes {
             let Some(oldest) = self.extras.pop_front() else {
                 break;
             };
             self.extra_bytes -= oldest.frame.len();
+            outlet.pending -= oldest.frame.len();
             outlet.stats.unmatched_secondary += 1;
         }
     }
@@ -184,6 +196,12 @@ impl Lane {
             };
             outlet.release(key.nic, waiting.held, why);
         }
+    }
+
+    /// A checkpoint was committed.
+    pub(crate) fn committed(&mut self, key: Key, outlet: &mut Outlet) {
+        self.turn(outlet);
+        self.flush(key, outlet);
     }
 
     /// Takes out what `take` says, from the front.

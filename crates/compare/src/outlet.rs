@@ -8,12 +8,16 @@ use crate::epochs::Epochs;
 use crate::event::Event;
 use crate::hold::{Held, HoldClock};
 use crate::mismatch::Mismatch;
+use crate::openings::Openings;
 use crate::pair::Trouble;
 use crate::stats::Stats;
 use crate::table::Key;
 
 /// Messages that neither side has matched wait so long for reordering before they count as different.
 pub(crate) const REORDER_NS: u64 = 2_000_000;
+
+/// Bytes of all flows that may wait for the other machine.
+const PENDING: usize = 16 << 20;
 
 /// Why a frame may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +45,11 @@ pub(crate) struct Outlet {
     pub released: VecDeque<(u8, Vec<u8>)>,
     pub events: VecDeque<Event>,
     pub suspects: VecDeque<Suspect>,
+    pub openings: Openings,
     pub log: Log,
+    /// Bytes of all flows that wait for the other machine, and how many may.
+    pub pending: usize,
+    pub pending_limit: usize,
     /// Of the call that is being served.
     pub now: u64,
     serial: u64,
@@ -60,7 +68,10 @@ impl Outlet {
             released: VecDeque::new(),
             events: VecDeque::new(),
             suspects: VecDeque::new(),
+            openings: Openings::default(),
             log: Log::default(),
+            pending: 0,
+            pending_limit: PENDING,
             now: 0,
             serial: 0,
             told: 0,
@@ -111,6 +122,11 @@ impl Outlet {
     /// No more frames should be taken from the PVM.
     pub(crate) fn full(&self) -> bool {
         self.stats.held_bytes >= self.limits.held_bytes as u64
+    }
+
+    /// Bytes that may still be kept for any flow.
+    pub(crate) const fn pending_room(&self) -> usize {
+        self.pending_limit.saturating_sub(self.pending)
     }
 
     /// A flow has got stuck in `epoch`; of an earlier epoch than the PVM's the checkpoint is under way already.

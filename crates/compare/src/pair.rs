@@ -83,6 +83,14 @@ impl Pair {
         self.primary.ring.start()
     }
 
+    /// Bytes of one machine that wait for the other.
+    pub(crate) fn kept(&self, who: Speaker) -> usize {
+        match who {
+            Speaker::Primary => self.primary.ring.kept(),
+            Speaker::Secondary => self.secondary.ring.kept(),
+        }
+    }
+
     /// The PVM has sent its FIN.
     pub(crate) const fn ended(&self) -> bool {
         self.primary.fin.is_some()

@@ -7,6 +7,9 @@ use colo_packet::seq;
 /// Pieces that wait for what comes before them: in an honest machine's output none, so few are enough.
 const PARKED: usize = 64;
 
+/// An empty run gives back more memory than this: most connections never need more.
+const SPARE: usize = 16 << 10;
+
 /// Bytes that a description needs at most.
 const PEEK: usize = 16;
 
@@ -94,6 +97,9 @@ impl Ring {
     pub(crate) fn consume(&mut self, count: usize) {
         let count = count.min(self.bytes.len());
         self.bytes.drain(..count);
+        if self.bytes.is_empty() && self.bytes.capacity() > SPARE {
+            self.bytes = VecDeque::new();
+        }
         self.start = self.start.wrapping_add(count as u32);
     }
 

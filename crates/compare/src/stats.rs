@@ -15,7 +15,11 @@ pub struct Stats {
     pub released_passed: u64,
     /// Agreed frames whose acknowledgement was lowered to what the SVM has acknowledged too.
     pub clamped_acks: u64,
-    /// Held acknowledgements that a newer one made needless.
+    /// Agreed frames whose window was lowered to what the SVM offers too.
+    pub clamped_windows: u64,
+    /// Acknowledgements made for the client when the SVM had caught up with what the PVM had said before.
+    pub made_acks: u64,
+    /// Held acknowledgements that a newer segment made needless.
     pub replaced_acks: u64,
     /// Flows that were found different.
     pub divergences: u64,
@@ -33,6 +37,8 @@ pub struct Stats {
     pub held_frames: u64,
     /// Their bytes (now).
     pub held_bytes: u64,
+    /// Bytes and messages of the SVM or the PVM kept until the other one produces them too, over all flows (now).
+    pub pending_bytes: u64,
     /// Flows known (now).
     pub flows: u64,
     /// Nanoseconds that a flow may be silent (now).

@@ -62,6 +62,11 @@ impl Stream {
         self.secondary_epoch
     }
 
+    /// Bytes of one machine that wait for the other.
+    pub(crate) fn kept(&self, who: Speaker) -> usize {
+        self.pair.kept(who)
+    }
+
     /// The position up to which both have produced the same.
     pub(crate) const fn agreed(&self) -> u32 {
         self.pair.agreed()

@@ -16,6 +16,9 @@ pub(crate) struct Key {
 pub(crate) trait Mortal {
     /// Quiet for so many nanoseconds it is over; `None`: never.
     fn lifetime(&self) -> Option<u64>;
+
+    /// Bytes that go with it.
+    fn kept(&self) -> usize;
 }
 
 /// Slots looked at for each new flow, so that the dead go as fast as the living come.
@@ -46,6 +49,8 @@ pub(crate) struct Table<F> {
     free: Vec<u32>,
     hand: usize,
     limit: usize,
+    /// Bytes that went with what was forgotten.
+    freed: usize,
 }
 
 impl<F: Mortal> Table<F> {
@@ -57,7 +62,13 @@ impl<F: Mortal> Table<F> {
             free: Vec::new(),
             hand: 0,
             limit,
+            freed: 0,
         }
+    }
+
+    /// Bytes that went with flows forgotten since the last call.
+    pub(crate) const fn take_freed(&mut self) -> usize {
+        std::mem::replace(&mut self.freed, 0)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -120,6 +131,7 @@ impl<F: Mortal> Table<F> {
                 continue;
             };
             if let Some(slot) = place.take_if(|slot| slot.is_over(now)) {
+                self.freed += slot.flow.kept();
                 self.index.remove(&slot.key);
                 self.free.push(self.hand as u32);
             }

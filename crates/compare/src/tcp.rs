@@ -2,19 +2,22 @@
 
 mod begin;
 mod missing;
+mod owed;
 mod release;
 
 use colo_packet::Tcp;
 
-use crate::acks::Acks;
 use crate::epochs::Epochs;
 use crate::handshake::Handshake;
 use crate::hold::Patience;
+use crate::offers::Offers;
 use crate::outlet::Outlet;
-use crate::pair::Piece;
-use crate::queue::{Kind, Queue};
+use crate::pair::{Piece, Speaker};
+use crate::queue::{Kind, Queue, Said};
 use crate::stream::Stream;
 use crate::table::{Key, Mortal};
+use crate::urgent::Urgent;
+use owed::Owed;
 
 const MINUTE: u64 = 60_000_000_000;
 const IDLE: u64 = 120 * MINUTE;
@@ -23,7 +26,8 @@ const IDLE: u64 = 120 * MINUTE;
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: Stream,
-    acks: Acks,
+    offers: Offers,
+    urgent: Urgent,
     handshake: Handshake,
     /// The SVM has sent RST in its epoch.
     secondary_reset: bool,
@@ -32,6 +36,11 @@ pub(crate) struct Connection {
     /// The PVM has sent more than SYN and RST.
     lasting: bool,
     queue: Queue,
+    /// The end of the last segment that went, and what it left unsaid.
+    sent: Option<u32>,
+    owed: Option<Owed>,
+    /// Bytes of it in the account of all flows.
+    accounted: usize,
     patience: Patience,
 }
 
@@ -42,42 +51,77 @@ impl Mortal for Connection {
             .is_empty()
             .then_some(if closed { MINUTE } else { IDLE })
     }
+
+    fn kept(&self) -> usize {
+        self.accounted
+    }
 }
 
 impl Connection {
     pub(crate) fn new(epoch: u64) -> Self {
         Self {
             stream: Stream::unknown(epoch),
-            acks: Acks::default(),
+            offers: Offers::default(),
+            urgent: Urgent::default(),
             handshake: Handshake::default(),
             secondary_reset: false,
             reset: false,
             lasting: false,
             queue: Queue::new(),
+            sent: None,
+            owed: None,
+            accounted: 0,
             patience: Patience::new(),
         }
     }
 
     /// What must be known of a PVM's segment before its frame is taken in.
-    pub(crate) fn primary(&mut self, key: Key, tcp: &Tcp<'_>, outlet: &mut Outlet) {
+    pub(crate) fn primary(&mut self, key: Key, tcp: &Tcp<'_>, outlet: &mut Outlet) -> Said {
         self.turn(&outlet.epochs, None);
-        let trouble = match Kind::of(tcp) {
+        let kind = Kind::of(tcp);
+        let trouble = match kind {
             Kind::Syn { .. } => self.primary_syn(key, tcp, outlet),
             Kind::Reset => {
                 self.reset = true;
                 Ok(())
             }
             Kind::Ack { .. } => Ok(()),
-            Kind::Data { .. } => self.stream.primary(piece(tcp), outlet.limits.pending_bytes),
+            Kind::Data { start, end } if start == end => Ok(()),
+            Kind::Data { .. } => {
+                let limit = self.room(Speaker::Primary, outlet);
+                self.stream.primary(piece(tcp), limit)
+            }
         };
         self.lasting |= !tcp.syn() && !tcp.rst();
-        if tcp.ack_flag() {
-            self.acks.primary(tcp.ack);
+        let offer = self.offers.of(tcp);
+        if let Some(offer) = offer {
+            self.offers.primary(offer);
         }
         if let Err(trouble) = trouble {
             self.stream.block();
             outlet.trouble(key, outlet.epochs.current, self.oldest(), trouble);
         }
+        self.account(outlet);
+        Said {
+            kind,
+            at: tcp.at,
+            offer,
+            window: tcp.window,
+            urgent: tcp.urgent_end(),
+        }
+    }
+
+    /// Bytes that may be kept of a machine.
+    fn room(&self, who: Speaker, outlet: &Outlet) -> usize {
+        let all = self.stream.kept(who) + outlet.pending_room();
+        outlet.limits.pending_bytes.min(all)
+    }
+
+    fn account(&mut self, outlet: &mut Outlet) {
+        let kept =
+            self.stream.kept(Speaker::Primary) + self.stream.kept(Speaker::Secondary) + self.handshake.kept();
+        outlet.pending = outlet.pending + kept - self.accounted;
+        self.accounted = kept;
     }
 
     /// A segment of the SVM, sent in `epoch`.
@@ -96,28 +140,38 @@ impl Connection {
         }
         let agreed = self.stream.agreed();
         let trouble = match Kind::of(tcp) {
-            Kind::Syn { .. } => self.secondary_syn(epoch, frame, tcp, outlet.limits.pending_bytes),
+            Kind::Syn { .. } => self.secondary_syn(key, epoch, frame, tcp, outlet),
             Kind::Reset => {
                 self.secondary_reset = true;
                 Ok(())
             }
             // Its numbers are not those of the connection that is known.
             _ if self.handshake.is_ahead() => Ok(()),
-            _ => {
-                if tcp.ack_flag() {
-                    self.acks.secondary(tcp.ack);
-                }
-                self.stream.secondary(piece(tcp), outlet.limits.pending_bytes)
+            kind => {
+                self.hear(kind, tcp);
+                let limit = self.room(Speaker::Secondary, outlet);
+                self.stream.secondary(piece(tcp), limit)
             }
         };
         if let Err(trouble) = trouble {
             self.stop_agreeing();
             outlet.trouble(key, epoch, self.oldest(), trouble);
         }
+        self.account(outlet);
         if self.stream.agreed() != agreed {
             self.patience.moved(outlet.now);
         }
         self.flush(key, outlet);
+    }
+
+    /// What the SVM says beside its data.
+    fn hear(&mut self, kind: Kind, tcp: &Tcp<'_>) {
+        if let Some(offer) = self.offers.of(tcp) {
+            self.offers.secondary(offer, kind.is_ack());
+        }
+        if let Some(end) = tcp.urgent_end() {
+            self.urgent.secondary(end);
+        }
     }
 
     /// After a difference: in the PVM's epoch its commit must help. In an earlier one that is under way, and the SVM
@@ -134,7 +188,7 @@ impl Connection {
     fn turn(&mut self, epochs: &Epochs, label: Option<u64>) {
         let current = epochs.current;
         if self.stream.epoch() < current {
-            self.acks.cut();
+            self.offers.cut();
             self.handshake.cut();
         }
         let secondary_too = epochs.may_agree(current) || label == Some(current);
@@ -144,7 +198,8 @@ impl Connection {
     }
 
     fn restart(&mut self) {
-        self.acks.restart();
+        self.offers.restart();
+        self.urgent.restart();
         self.handshake.restart();
         self.secondary_reset = false;
     }

@@ -85,6 +85,21 @@ impl FlowKey {
         Self::new(network, packet.protocol.into(), vlans, ends)
     }
 
+    /// The guest's port of TCP or UDP.
+    #[must_use]
+    pub const fn guest_port(&self) -> u16 {
+        self.guest_port
+    }
+
+    /// The same for all ports of the guest.
+    #[must_use]
+    pub const fn of_any_guest_port(self) -> Self {
+        Self {
+            guest_port: 0,
+            ..self
+        }
+    }
+
     /// With (guest, peer) ports.
     pub(crate) fn with_ports(self, (guest_port, peer_port): (u16, u16)) -> Self {
         Self {

@@ -44,7 +44,7 @@ impl Counters {
 }
 
 /// What the comparison counted.
-pub(crate) fn compared(stats: &Stats) -> [(&'static str, u64); 18] {
+pub(crate) fn compared(stats: &Stats) -> [(&'static str, u64); 21] {
     [
         ("primary_frames", stats.primary_frames),
         ("secondary_frames", stats.secondary_frames),
@@ -52,6 +52,8 @@ pub(crate) fn compared(stats: &Stats) -> [(&'static str, u64); 18] {
         ("released_commit", stats.released_commit),
         ("released_passed", stats.released_passed),
         ("clamped_acks", stats.clamped_acks),
+        ("clamped_windows", stats.clamped_windows),
+        ("made_acks", stats.made_acks),
         ("replaced_acks", stats.replaced_acks),
         ("divergences", stats.divergences),
         ("hold_limits", stats.hold_limits),
@@ -61,6 +63,7 @@ pub(crate) fn compared(stats: &Stats) -> [(&'static str, u64); 18] {
         ("unmatched_secondary", stats.unmatched_secondary),
         ("held_frames", stats.held_frames),
         ("held_bytes", stats.held_bytes),
+        ("pending_bytes", stats.pending_bytes),
         ("flows", stats.flows),
         ("hold_limit_us", stats.hold_limit_ns / 1000),
         ("lag_p99_us", stats.lag_p99_ns / 1000),

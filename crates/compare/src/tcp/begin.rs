@@ -3,13 +3,14 @@
 use colo_packet::{Direction, Item, Tcp, classify};
 
 use super::{Connection, piece};
-use crate::acks::Acks;
 use crate::event::Event;
+use crate::offers::Offers;
 use crate::outlet::Outlet;
-use crate::pair::{Piece, Trouble};
+use crate::pair::{Piece, Speaker, Trouble};
 use crate::queue::Queue;
 use crate::stream::Stream;
 use crate::table::Key;
+use crate::urgent::Urgent;
 
 impl Connection {
     pub(super) fn primary_syn(
@@ -19,20 +20,23 @@ impl Connection {
         outlet: &mut Outlet,
     ) -> Result<(), Trouble> {
         if self.handshake.is_of(tcp.seq) {
+            self.offers.negotiated(tcp);
             return Ok(());
         }
         self.replace(outlet);
+        self.offers.negotiated(tcp);
         self.stream = Stream::begun(outlet.epochs.current, tcp.seq);
         outlet.events.push_back(Event::Isn {
             nic: key.nic,
             flow: key.flow,
             isn: tcp.seq,
         });
-        let limit = outlet.limits.pending_bytes;
+        let limit = self.room(Speaker::Primary, outlet);
         self.stream.primary(after_syn(tcp.seq, tcp), limit)?;
         let early = self.handshake.begin(tcp);
         match early.as_deref().and_then(parse) {
             Some(secondary) => {
+                outlet.openings.met(key);
                 self.handshake.meet(tcp, &secondary)?;
                 self.greeted(tcp.seq, &secondary, limit)
             }
@@ -45,45 +49,62 @@ impl Connection {
     fn replace(&mut self, outlet: &mut Outlet) {
         let (needless, rest): (Queue, Queue) = std::mem::take(&mut self.queue)
             .into_iter()
-            .partition(|segment| segment.kind.is_ack());
+            .partition(|segment| segment.said.kind.is_ack());
         self.queue = rest;
         self.queue.iter_mut().for_each(|segment| segment.stale = true);
         for segment in needless {
             outlet.stats.replaced_acks += 1;
             outlet.let_go(segment.held);
         }
-        self.acks = Acks::default();
+        (self.offers, self.urgent) = (Offers::default(), Urgent::default());
+        (self.sent, self.owed) = (None, None);
         (self.secondary_reset, self.reset, self.lasting) = (false, false, false);
     }
 
     /// The SVM's SYN: its sequence number is its own, unless it was translated.
     pub(super) fn secondary_syn(
         &mut self,
+        key: Key,
         epoch: u64,
         frame: &[u8],
         tcp: &Tcp<'_>,
-        limit: usize,
+        outlet: &mut Outlet,
     ) -> Result<(), Trouble> {
+        let limit = self.room(Speaker::Secondary, outlet);
         if self.handshake.is_waiting() {
             let mut waiting = self.queue.iter().filter(|segment| segment.is_live_syn());
             let Some(own) = waiting.next().and_then(|segment| parse(&segment.held.frame)) else {
                 return Ok(());
             };
+            outlet.openings.met(key);
             self.handshake.meet(&own, tcp)?;
             let isn = own.seq;
             return self.greeted(isn, tcp, limit);
         }
         let over = self.reset || self.stream.ended();
-        if epoch == self.stream.epoch() && !self.handshake.is_repeated(tcp, over) {
-            self.handshake.keep_early(frame);
+        if self.handshake.is_repeated(tcp, over) {
+            if let Some(offer) = self.offers.of(tcp) {
+                self.offers.secondary(offer, false);
+            }
+            return Ok(());
         }
+        if epoch < self.stream.epoch() {
+            return Ok(());
+        }
+        if outlet.pending_room() < frame.len() {
+            return Err(Trouble::Full);
+        }
+        if !tcp.ack_flag() {
+            outlet.openings.note(Speaker::Secondary, key, outlet.now);
+        }
+        self.handshake.keep_early(frame);
         Ok(())
     }
 
     /// Both have begun the same connection.
     fn greeted(&mut self, isn: u32, secondary: &Tcp<'_>, limit: usize) -> Result<(), Trouble> {
-        if secondary.ack_flag() {
-            self.acks.secondary(secondary.ack);
+        if let Some(offer) = self.offers.of(secondary) {
+            self.offers.secondary(offer, false);
         }
         self.stream.secondary(after_syn(isn, secondary), limit)
     }

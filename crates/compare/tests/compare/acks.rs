@@ -1,8 +1,9 @@
 //! What the client is told to be acknowledged.
 
+use colo_packet::build::{self, Segment};
 use colo_packet::flag;
 
-use crate::world::{HOLD, World, at, data, pure_ack, segment, tcp, with_options};
+use crate::world::{HOLD, ISN, World, at, data, fin, pure_ack, route, segment, tcp, with_options};
 
 #[test]
 fn data_goes_with_what_both_have_acknowledged() {
@@ -76,31 +77,142 @@ fn duplicates_that_tell_of_losses_are_kept_but_not_without_end() {
 }
 
 #[test]
-fn a_window_update_replaces_the_one_before() {
-    let mut world = World::connected();
-    world.p(pure_ack(0, 200));
-    let mut segment = colo_packet::build::Segment {
-        seq: at(0),
-        ack: 200,
-        flags: flag::ACK,
-        ..Default::default()
-    };
-    segment.window = 900;
-    world.p(colo_packet::build::tcp(crate::world::route(), &segment));
-    world.s(&pure_ack(0, 200));
-    let windows: Vec<u16> = world.released().iter().map(|frame| tcp(frame).window).collect();
-    assert_eq!(windows, [900]);
-}
-
-#[test]
-fn data_does_not_overtake_an_acknowledgement() {
+fn data_overtakes_an_acknowledgement_that_waits_and_makes_it_needless() {
     let mut world = World::connected();
     world.p(pure_ack(0, 200));
     world.p(data(0, 200, b"x"));
     world.s(&data(0, 150, b"x"));
-    assert_eq!(world.released(), [pure_ack(0, 150)]);
+    assert_eq!(world.released(), [data(0, 150, b"x")]);
+    assert_eq!(world.compare.stats().held_frames, 0);
     world.s(&pure_ack(1, 200));
-    assert_eq!(world.payloads(), [b"".to_vec(), b"x".to_vec()]);
+    assert_eq!(world.released(), [pure_ack(1, 200)], "the rest is owed");
+}
+
+#[test]
+fn an_acknowledgement_that_data_was_sent_without_follows_when_the_secondary_has_caught_up() {
+    let mut world = World::connected();
+    world.p(data(0, 400, b"abc"));
+    world.s(&data(0, 100, b"abc"));
+    assert_eq!(world.acks(), [100]);
+    world.s(&pure_ack(3, 300));
+    world.s(&pure_ack(3, 500));
+    world.s(&pure_ack(3, 600));
+    assert_eq!(world.released(), [pure_ack(3, 300), pure_ack(3, 400)]);
+    assert_eq!(world.compare.stats().made_acks, 2);
+}
+
+#[test]
+fn nothing_is_owed_once_the_primary_has_said_it_itself() {
+    let mut world = World::connected();
+    world.p(data(0, 400, b"abc"));
+    world.s(&data(0, 100, b"abc"));
+    world.s(&data(3, 400, b"def"));
+    assert_eq!(world.acks(), [100, 400]);
+    world.p(data(3, 400, b"def"));
+    assert_eq!(world.acks(), [400]);
+    world.s(&pure_ack(6, 400));
+    assert!(world.released().is_empty());
+}
+
+#[test]
+fn what_is_owed_is_told_with_the_commit() {
+    let mut world = World::connected();
+    world.p(data(0, 400, b"abc"));
+    world.s(&data(0, 100, b"abc"));
+    world.released();
+    world.cut(1);
+    assert!(world.released().is_empty());
+    world.commit(1);
+    assert_eq!(world.released(), [pure_ack(3, 400)]);
+}
+
+#[test]
+fn what_is_owed_is_told_when_the_secondary_is_gone() {
+    let mut world = World::connected();
+    world.p(data(0, 400, b"abc"));
+    world.s(&data(0, 100, b"abc"));
+    world.released();
+    world.compare.alone(world.now);
+    assert_eq!(world.released(), [pure_ack(3, 400)]);
+}
+
+#[test]
+fn a_made_acknowledgement_has_the_newest_sequence_number() {
+    let mut world = World::connected();
+    for (offset, payload) in [(0, b"abc"), (3, b"def"), (0, b"abc")] {
+        world.p(data(offset, 400, payload));
+        world.s(&data(offset, 100, payload));
+    }
+    world.released();
+    world.s(&pure_ack(6, 400));
+    assert_eq!(
+        world.released(),
+        [pure_ack(6, 400)],
+        "one with the number of what was sent again is not read"
+    );
+}
+
+#[test]
+fn keep_alives_pass_with_and_without_a_byte() {
+    for garbage in [&b""[..], b"?"] {
+        let mut world = World::connected();
+        world.p(data(0, 100, b"abc"));
+        world.s(&data(0, 100, b"abc"));
+        world.released();
+        for _ in 0..3 {
+            world.p(segment(0, at(2), 100, garbage));
+            world.s(&segment(0, at(2), 100, b"other"[..garbage.len()].as_ref()));
+            assert_eq!(world.released(), [segment(0, at(2), 100, garbage)]);
+        }
+        assert_eq!(world.event(), None);
+    }
+}
+
+#[test]
+fn a_keep_alive_before_any_data_passes() {
+    let mut world = World::connected();
+    world.p(segment(0, ISN, 100, b"?"));
+    assert_eq!(world.payloads(), [b"?"]);
+    world.p(segment(0, ISN, 100, b""));
+    assert_eq!(world.payloads(), [b""]);
+}
+
+#[test]
+fn a_keep_alive_does_not_replace_an_acknowledgement_that_waits() {
+    let mut world = World::connected();
+    world.p(pure_ack(3, 200));
+    let mut alive = Segment {
+        seq: at(2),
+        ack: 200,
+        flags: flag::ACK,
+        window: 700,
+        ..Segment::default()
+    };
+    world.p(build::tcp(route(), &alive));
+    world.s(&pure_ack(3, 200));
+    alive.window = 500;
+    assert_eq!(
+        world.released(),
+        [pure_ack(3, 200)],
+        "the keep-alive's window waits for the secondary"
+    );
+    world.s(&pure_ack(2, 200));
+    assert_eq!(world.released(), [build::tcp(route(), &alive)]);
+}
+
+#[test]
+fn a_half_closed_connection_goes_on_acknowledging() {
+    let mut world = World::connected();
+    world.p(fin(0, b"bye"));
+    world.s(&fin(0, b"bye"));
+    world.released();
+    for ack in [200, 300] {
+        world.p(pure_ack(4, ack));
+        assert!(world.released().is_empty());
+        world.s(&pure_ack(4, ack));
+        assert_eq!(world.acks(), [ack]);
+    }
+    assert_eq!(world.event(), None);
 }
 
 #[test]

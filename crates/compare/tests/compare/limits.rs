@@ -1,7 +1,7 @@
 //! What happens when something is full, slow or over.
 
-use colo_compare::{Event, Limits};
-use colo_packet::build;
+use colo_compare::{Compare, Event, Limits};
+use colo_packet::build::{self, Route};
 
 use crate::world::{HOLD, MS, World, at, data, fin, limits, pure_ack, route, segment, syn_ack};
 
@@ -212,4 +212,101 @@ fn the_table_stays_small_while_flows_come_and_go() {
         "{}",
         world.compare.stats().flows
     );
+}
+
+fn to_port(port: u16, payload: &[u8]) -> Vec<u8> {
+    let mut route = route();
+    route.destination.set_port(port);
+    let segment = build::Segment {
+        seq: at(0),
+        ack: 100,
+        flags: 0x10,
+        payload,
+        ..Default::default()
+    };
+    build::tcp(route, &segment)
+}
+
+fn narrow(bytes: usize) -> World {
+    World {
+        compare: Compare::new(limits()).with_total_pending(bytes),
+        ..World::new(limits())
+    }
+}
+
+#[test]
+fn pending_bytes_of_all_connections_together_are_bounded() {
+    let mut world = narrow(1000);
+    for port in 1..=20 {
+        world.p(to_port(port, &[1; 100]));
+        assert!(world.compare.stats().pending_bytes <= 1000);
+        assert_eq!(queue_limit(&mut world), port == 11, "told once, at the bound");
+    }
+    for port in 1..=20 {
+        world.s(&to_port(port, &[1; 100]));
+    }
+    assert_eq!(world.released().len(), 10, "the others wait for the commit");
+    assert_eq!(world.compare.stats().pending_bytes, 0);
+    world.cut(1);
+    world.commit(1);
+    assert_eq!(world.released().len(), 10);
+    world.load(1);
+    world.p(to_port(1, &[1; 100]));
+    assert_eq!(world.compare.stats().pending_bytes, 0, "was agreed before");
+}
+
+#[test]
+fn what_the_secondary_alone_has_said_is_bounded_over_all_flows_and_forgotten_with_the_epoch() {
+    let mut world = narrow(1000);
+    for port in 1..=20 {
+        world.s(&to_port(port, &[1; 100]));
+        world.s(&from_port(port, &[2; 100]));
+        world.s(&build::tcp(
+            Route::new(route().source, format!("10.0.0.8:{port}").parse().unwrap()),
+            &build::Segment {
+                flags: 2,
+                payload: &[3; 100],
+                ..Default::default()
+            },
+        ));
+        assert!(world.compare.stats().pending_bytes <= 1000);
+    }
+    assert!(queue_limit(&mut world));
+    world.cut(1);
+    world.commit(1);
+    assert_eq!(world.compare.stats().pending_bytes, 0);
+}
+
+#[test]
+fn flows_that_are_over_take_their_pending_bytes_along() {
+    let mut world = narrow(1000);
+    for port in 1..=9 {
+        world.s(&from_port(port, &[2; 60]));
+    }
+    assert!(world.compare.stats().pending_bytes > 900);
+    world.after(MINUTE);
+    world.after(MINUTE);
+    assert_eq!(world.compare.stats().pending_bytes, 0);
+    world.s(&to_port(1, &[1; 500]));
+    world.compare.alone(world.now);
+    assert_eq!(world.compare.stats().pending_bytes, 0);
+}
+
+#[test]
+fn jumbo_frames_and_frames_of_64_kib_are_compared_like_any() {
+    let mut world = World::new(Limits {
+        pending_bytes: 1 << 20,
+        ..limits()
+    });
+    for (round, size) in [8960, 65_495, 65_495].into_iter().enumerate() {
+        let offset = [0, 8960, 8960 + 65_495][round];
+        let payload: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+        world.p(data(offset, 100, &payload));
+        for (index, piece) in payload.chunks(1448).enumerate() {
+            assert!(world.released().is_empty());
+            world.s(&data(offset + index as u32 * 1448, 100, piece));
+        }
+        assert_eq!(world.payloads(), [payload]);
+    }
+    assert_eq!(world.event(), None);
 }
