@@ -159,6 +159,8 @@ class Reference:
     def alone(self, now: int) -> None:  # noqa: ARG002
         self.is_alone = True
         self._release(self.outlet.current)
+        for flow in self.flows.values():
+            flow.alone()
         self.flows.clear()
 
     def on_time(self, now: int) -> None:

@@ -5,73 +5,15 @@ Positions count from the first sequence number that was seen and do not wrap.
 
 from __future__ import annotations
 
-import struct
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-import attrs
-from frames import checksum
-from reading import ACK, FIN, RST, SYN, Segment
+from offers import AHEAD, DUPLICATES, Offer, Offers, before, changed, pure_ack
+from reading import ACK, FIN, Segment
 from stream import Full, P, S, Stream, Trouble
+from waiting import Kind, Owed, Urgent, Waiting, kind_of
 
 if TYPE_CHECKING:
-    from comparison import Held, Outlet
-
-DUPLICATES = 16
-"""Duplicate acknowledgements kept in a row."""
-
-
-class Kind(Enum):
-    SYN = auto()
-    DATA = auto()
-    ACK = auto()
-    RESET = auto()
-
-
-def kind_of(segment: Segment) -> Kind:
-    if segment.has(RST):
-        return Kind.RESET
-    if segment.has(SYN):
-        return Kind.SYN
-    return Kind.ACK if segment.length == 0 and segment.has(ACK) else Kind.DATA
-
-
-def before(one: int, other: int) -> bool:
-    """Of sequence numbers, modulo 2^32."""
-    return (one - other) % 2**32 >= 2**31
-
-
-def later(one: int | None, other: int | None) -> int | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return other if before(one, other) else one
-
-
-def with_ack(segment: Segment, ack: int) -> bytes:
-    """The frame with another acknowledgement; what was wrong with its checksum stays wrong (RFC 1624)."""
-    at, frame = segment.offset, bytearray(segment.frame)
-    old = bytes(frame[at + 8 : at + 12])
-    struct.pack_into("!I", frame, at + 8, ack)
-    inverted = bytes(byte ^ 0xFF for byte in frame[at + 16 : at + 18] + old)
-    mended = checksum(inverted + bytes(frame[at + 8 : at + 12]))
-    struct.pack_into("!H", frame, at + 16, mended)
-    return bytes(frame)
-
-
-@attrs.define(eq=False)
-class Waiting:
-    held: Held
-    segment: Segment
-    stale: bool = False
-    """Its connection is over, another one has the ports."""
-
-    @property
-    def kind(self) -> Kind:
-        return kind_of(self.segment)
-
-    @property
-    def ack(self) -> int | None:
-        return self.segment.ack if self.segment.has(ACK) else None
+    from comparison import Outlet
 
 
 class Connection:
@@ -86,9 +28,11 @@ class Connection:
         """Nothing is known of this connection but P's SYN."""
         self.syn = syn
         self.syn_agreed = self.syn_before_cut = False
-        self.acks: dict[str, int | None] = {P: None, S: None}
-        self.ack_at_cut: int | None = None
-        self.ack_released: int | None = None
+        self.twin: Segment | None = None  # S's SYN that agreed
+        self.offers = Offers()
+        self.sent: int | None = None  # the end of what the client got
+        self.owed: Owed | None = None
+        self.urgent = Urgent()
         self.reset = {P: False, S: False}
 
     # What the machines say
@@ -101,10 +45,10 @@ class Connection:
         except (Trouble, Full) as trouble:
             self._tell(trouble, outlet.current)
             self.stream.block()
-        if segment.has(ACK):
-            self.acks[P] = later(self.acks[P], segment.ack)
+        offer = self.offers.of(segment)
+        self.offers.say(P, offer)
         held = outlet.hold(nic, frame, now)
-        waiting = Waiting(held, segment)
+        waiting = Waiting(held, segment, offer)
         while self.queue and self._replaces(waiting, self.queue[-1]):
             outlet.let_go(self.queue.pop().held)
         self.queue.append(waiting)
@@ -115,10 +59,12 @@ class Connection:
         match kind_of(segment):
             case Kind.RESET:
                 self.reset[P] = True
-            case Kind.DATA:
+            case Kind.DATA if segment.length > 0:
                 self.stream.primary(segment.seq, segment.payload, fin=segment.has(FIN))
             case Kind.SYN if self.syn is None or self.syn.seq != segment.seq:
                 self._new_connection(segment)
+            case Kind.SYN:
+                self.offers.negotiate(segment)
 
     def _new_connection(self, syn: Segment) -> None:
         """What waits of one that had the ports waits for a commit; acknowledgements are needless."""
@@ -129,6 +75,7 @@ class Connection:
         self.forget_released()
         early, self.early = self.early, None
         self._begin(syn)
+        self.offers.negotiate(syn)
         first = (syn.seq + 1) % 2**32
         self.stream = Stream(self.outlet.current, self.outlet.limits.pending_bytes, first)
         self.outlet.events.append(f"isn {syn.seq}")
@@ -157,19 +104,24 @@ class Connection:
             case Kind.SYN:
                 self._secondary_syn(segment, epoch)
             case _ if self.early is None:  # else its numbers are those of a connection that P has not begun
-                if segment.has(ACK):
-                    self.acks[S] = later(self.acks[S], segment.ack)
+                alone = kind_of(segment) is Kind.ACK
+                self.offers.say(S, self.offers.of(segment), alone=alone)
+                self.urgent.say(segment.urgent_end)
                 self.stream.secondary(segment.seq, segment.payload, fin=segment.has(FIN))
 
     def _secondary_syn(self, segment: Segment, epoch: int) -> None:
         if self.syn and not self.syn_agreed:
             self._meet(segment)
-        elif epoch == self.stream.epoch and not self._is_repeated(segment):
+        elif self._is_repeated(segment):
+            self.offers.say(S, self.offers.of(segment))
+        elif epoch == self.stream.epoch:
             self.early = segment
 
     def _is_repeated(self, segment: Segment) -> bool:
         if self.syn is None:
             return False
+        if segment.seq == self.syn.seq or (self.twin and segment.seq == self.twin.seq):
+            return True  # with simultaneous open a SYN-ACK follows the SYN
         if segment.has(ACK):
             return segment.ack == self.syn.ack
         return not (self.reset[P] or self.stream.fin[P] is not None)
@@ -180,9 +132,8 @@ class Connection:
         same_ack = not self.syn.has(ACK) or self.syn.ack == other.ack
         if self.syn.flags != other.flags or not same_ack or self.syn.negotiates != other.negotiates:
             raise Trouble("handshake")
-        self.syn_agreed = True
-        if other.has(ACK):
-            self.acks[S] = later(self.acks[S], other.ack)
+        self.syn_agreed, self.twin = True, other
+        self.offers.say(S, self.offers.of(other))
         self.stream.secondary((self.syn.seq + 1) % 2**32, other.payload, fin=other.has(FIN))
 
     def _tell(self, trouble: Trouble | Full, epoch: int) -> None:
@@ -200,7 +151,7 @@ class Connection:
         if self.stream.epoch < current:
             blocked = self.stream.is_blocked(self.stream.secondary_epoch)
             self.stream.cut(current)
-            self.ack_at_cut, self.syn_before_cut = self.acks[P], self.syn is not None
+            self.offers.at_cut, self.syn_before_cut = self.offers.said[P], self.syn is not None
             self.early = None
         arrived = blocked or self.outlet.may_agree(current) or label == current
         if arrived and self.stream.secondary_epoch < current:
@@ -209,7 +160,8 @@ class Connection:
     def _restart(self) -> None:
         """S starts from P's state at the cut."""
         self.stream.restart()
-        self.acks[S] = self.ack_at_cut
+        self.offers.restart()
+        self.urgent.secondary = []
         self.syn_agreed |= self.syn_before_cut
         self.reset[S] = False
 
@@ -230,18 +182,39 @@ class Connection:
     # What may go
 
     def _flush(self) -> None:
-        """A segment does not overtake an earlier one of its connection."""
-        while self.queue and self._may_go(self.queue[0]):
-            waiting = self.queue.pop(0)
-            told = self._told_ack()
-            if waiting.kind is Kind.DATA and waiting.ack is not None and not self._covers(waiting.ack):
-                assert told is not None
-                waiting.held.frame = with_ack(waiting.segment, told)
-                waiting.segment = attrs.evolve(waiting.segment, ack=told)
+        """A segment overtakes no earlier one of its connection that says more than an acknowledgement."""
+        while (waiting := self._ready()) is not None:
+            want = waiting.offer
+            self._clamp(waiting)
             self._note_released(waiting)
+            if want is not None and want != waiting.offer:
+                self.owed = Owed(waiting, want)
             self.outlet.release(waiting.held)
-        if self.queue and self.queue[0].kind is Kind.ACK and self._counts(self.queue[0]):
-            self._tell_progress(self.queue[0])
+        self._tell_unsaid()
+
+    def _ready(self) -> Waiting | None:
+        acks = 0
+        while self.queue[acks : acks + 1] and self.queue[acks].kind is Kind.ACK and acks < 2 * DUPLICATES:
+            acks += 1
+        for index in (0, acks):
+            if index < len(self.queue) and self._may_go(self.queue[index]):
+                for needless in self.queue[:index]:
+                    self.outlet.let_go(needless.held)
+                self.queue = self.queue[index:]
+                return self.queue.pop(0)
+        return None
+
+    def _clamp(self, waiting: Waiting) -> None:
+        """Acknowledgement and window are lowered to what both have said."""
+        segment, offer = waiting.segment, waiting.offer
+        allowed = None if offer is None else self.offers.allowed(offer)
+        if waiting.kind is Kind.SYN:
+            window = min(segment.window, segment.window if self.twin is None else self.twin.window)
+            waiting.held.frame = changed(segment, Offer(segment.ack, window))
+        elif allowed is not None:
+            waiting.held.frame = changed(segment, allowed)
+        if allowed is not None and waiting.kind is not Kind.RESET:
+            waiting.offer = allowed
 
     def _counts(self, waiting: Waiting) -> bool:
         """S's word counts for this segment."""
@@ -256,43 +229,68 @@ class Connection:
             case Kind.RESET:
                 return self.reset[S]
             case Kind.ACK:
-                return self._covers(segment.ack)
+                return waiting.offer is not None and self.offers.may_go(waiting.offer)
             case Kind.SYN:
-                return self.syn_agreed and self.stream.agrees(segment.seq, segment.length)
-        acknowledges_what_is_known = waiting.ack is None or self._told_ack() is not None
+                acked = waiting.offer is None or self.offers.covers(waiting.offer.ack)
+                return self.syn_agreed and self.stream.agrees(segment.seq, segment.length) and acked
         return (
             segment.length > 0
             and self.stream.agrees(segment.seq, segment.length)
             and self.stream.was_watched(segment.seq)
-            and acknowledges_what_is_known
+            and (waiting.offer is None or self.offers.limit is not None)
+            and self.urgent.agrees(waiting)
         )
 
-    def _told_ack(self) -> int | None:
-        """The most that the client may be told: what S has acknowledged, or what it was told already."""
-        return later(self.acks[S], self.ack_released)
-
-    def _covers(self, ack: int) -> bool:
-        limit = self._told_ack()
-        return limit is not None and not before(limit, ack)
-
     def _note_released(self, waiting: Waiting) -> None:
-        if waiting.ack is not None and not waiting.stale and waiting.kind is not Kind.RESET:
-            self.ack_released = later(self.ack_released, waiting.ack)
-
-    def _tell_progress(self, waiting: Waiting) -> None:
-        """While an acknowledgement waits, a copy tells how far S is."""
-        limit = self._told_ack()
-        if limit is None or self.ack_released is None or not before(self.ack_released, limit):
+        if waiting.stale or waiting.kind is Kind.RESET:
             return
-        self.ack_released = limit
-        self.outlet.released.append((waiting.held.nic, with_ack(waiting.segment, limit)))
+        offers, offer = self.offers, waiting.offer
+        if waiting.kind is Kind.ACK and offer is not None and offer == offers.told:
+            offers.repeated = max(offers.repeated - 1, -AHEAD)
+        self.urgent.release(waiting)
+        if self.sent is None or not before(waiting.end, self.sent):  # else the client may not read it
+            self.sent, self.owed = waiting.end, None
+            if offer is not None:
+                offers.tell(offer)
+
+    def _tell_unsaid(self) -> None:
+        """In a frame of its own: what S has said by now of what waits or is owed."""
+        if self.queue and self.queue[0].kind is Kind.ACK:
+            waiting, counts = self.queue[0], self._counts(self.queue[0])
+            want = waiting.offer
+        elif self.owed is not None:
+            waiting, want = self.owed.waiting, self.owed.want
+            epoch = self.stream.secondary_epoch
+            counts = waiting.held.epoch <= epoch and self.outlet.may_agree(epoch)
+        else:
+            return
+        allowed = self.offers.worth_telling(want) if counts and want is not None else None
+        if allowed is None:
+            return
+        made = pure_ack(waiting.segment, waiting.end if self.sent is None else self.sent, allowed)
+        if made is None:
+            return
+        self.offers.tell(allowed)
+        if allowed == want:
+            self.owed = None
+        self.outlet.released.append((waiting.held.nic, made))
+
+    def alone(self) -> None:
+        """Nobody is there to wait for."""
+        if self.owed is not None and self.sent is not None:
+            made = pure_ack(self.owed.waiting.segment, self.sent, self.owed.want)
+            if made is not None:
+                self.outlet.released.append((self.owed.waiting.held.nic, made))
 
     def _replaces(self, new: Waiting, old: Waiting) -> bool:
         """An acknowledgement makes an older one needless, but for duplicates, which tell of losses."""
         if new.kind is not Kind.ACK or old.kind is not Kind.ACK or new.held.epoch != old.held.epoch:
             return False
         one, other = old.segment, new.segment
+        if before(other.ack, one.ack) or before(other.seq, one.seq):
+            return False
         if one.ack == other.ack and (other.selective or one.window == other.window):
             last = self.queue[-DUPLICATES:]
-            return len(last) == DUPLICATES and all(w.kind is Kind.ACK and w.ack == other.ack for w in last)
-        return not before(other.ack, one.ack)
+            same = [w for w in last if w.kind is Kind.ACK and w.segment.ack == other.ack]
+            return len(same) == DUPLICATES
+        return True

@@ -82,6 +82,9 @@ class Lane:
         while self.queue and self.queue[0].matched and self.outlet.may_agree(self.queue[0].held.epoch):
             self.outlet.release(self.queue.pop(0).held)
 
+    def alone(self) -> None:
+        pass
+
     def committed(self) -> None:
         self._flush()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-FIN, SYN, RST, ACK = 1, 2, 4, 16
+FIN, SYN, RST, ACK, URG = 1, 2, 4, 16, 32
 TAGS = (0x8100, 0x88A8)
 EXTENSIONS = (0, 43, 60)
 MAX_EXTENSIONS = 8
@@ -25,6 +25,7 @@ class Segment:
     ack: int
     flags: int
     window: int
+    urgent: int
     options: bytes
     payload: bytes
 
@@ -43,6 +44,14 @@ class Segment:
     @property
     def selective(self) -> bool:
         return any(kind == 5 and data and len(data) % 8 == 0 for kind, data in self.entries)
+
+    @property
+    def scale(self) -> int | None:
+        return next((min(data[0], 14) for kind, data in self.entries if kind == 3 and len(data) == 1), None)
+
+    @property
+    def urgent_end(self) -> int | None:
+        return (self.seq + self.urgent) % 2**32 if self.has(URG) else None
 
     @property
     def entries(self) -> list[tuple[int, bytes]]:
@@ -108,6 +117,11 @@ def _read(frame: bytes, nic: int) -> Segment | Message | Chore:
         return _packet(packet, (nic, vlans), frame, at)
     except _Damaged:
         return whole
+
+
+def link_header(frame: bytes) -> int:
+    """Bytes before the network header."""
+    return _ethernet(frame)[1]
 
 
 def _need(condition: bool) -> None:  # noqa: FBT001
@@ -187,11 +201,12 @@ def _packet(packet: _Packet, place: Key, frame: bytes, at: int) -> Segment | Mes
 
 def _segment(data: bytes, key: Key, frame: bytes, offset: int) -> Segment:
     _need(len(data) >= 20)
-    source, destination, seq, ack, words, flags, window = struct.unpack_from("!HHIIBBH", data)
+    source, destination, seq, ack, words, flags, window, _, urgent = struct.unpack_from("!HHIIBBHHH", data)
     header = words >> 4 << 2
     _need(20 <= header <= len(data))
     options, payload = data[20:header], data[header:]
-    return Segment((*key, source, destination), frame, offset, seq, ack, flags, window, options, payload)
+    key = (*key, source, destination)
+    return Segment(key, frame, offset, seq, ack, flags, window, urgent, options, payload)
 
 
 def _datagram(data: bytes, key: Key, version: int) -> Message | Chore:
