@@ -375,10 +375,12 @@ class Relay:
         link_bytes_in, link_bytes_out (encrypted), bulk_bytes (payload of pages and state), control_in
 
         of the comparison, since the pairing began: primary_frames, secondary_frames, released_agreed,
-        released_commit, released_passed, clamped_acks, clamped_windows, made_acks, replaced_acks, divergences,
+        released_commit, released_passed, clamped_acks, clamped_windows, made_acks, replaced_acks,
+        divergences,
         hold_limits, queue_limits, late_secondary, early_secondary, unmatched_secondary
 
-        and what is now: held_frames, held_bytes, pending_bytes, flows; hold_limit_us, how long a flow may be silent,
+        and what is now: held_frames, held_bytes, pending_bytes, flows; hold_limit_us, how long a flow may
+        be silent,
         and lag_p99_us, within which 99 of 100 frames found their twin (docs/hold-limit.md); translated
         (connections, here or after a take-over); role (0 closed, 1 alone, 2 primary, 3 secondary),
         link_up (0 or 1), egress_waiting (frames).
