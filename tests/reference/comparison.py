@@ -5,7 +5,8 @@ secondary's machine (S) has produced the same in the same epoch, and the seconda
 epoch began with; or when the secondary holds a checkpoint that was cut after the frame. Bytes are compared by
 their position in the stream (`connection.py`), all else message by message (`lane.py`).
 
-No flow is ever forgotten here, and sequence numbers of one connection must stay within 2^31 of each other.
+Not here: flows are never forgotten, the hold limit is always its ceiling (docs/hold-limit.md: it is until a
+hundred frames have agreed), and sequence numbers of one connection must stay within 2^31 of each other.
 """
 
 from __future__ import annotations
@@ -174,10 +175,9 @@ class Reference:
     def _hold_deadline(self) -> int | None:
         """Of the frame that waits longest, while S could answer it and nobody was told yet."""
         outlet = self.outlet
-        oldest = next((held for held in outlet.held.values() if held.timed), None)
-        if oldest is None or outlet.told == outlet.current:
-            return None
-        if not oldest.epoch == outlet.current == self.running:
+        waiting = (held for held in outlet.held.values() if held.timed and held.epoch == outlet.current)
+        oldest = next(waiting, None)
+        if oldest is None or outlet.told == outlet.current or self.running != outlet.current:
             return None
         return max(oldest.since, self.running_since) + outlet.limits.hold_ns
 
