@@ -163,6 +163,7 @@ impl Compare {
     /// The SVM runs epoch `checkpoint` + 1 since `now`: hold limits count from here at the earliest.
     pub fn loaded(&mut self, checkpoint: u64, now: u64) {
         self.outlet.epochs.loaded(checkpoint, now);
+        self.outlet.holds.loaded();
     }
 
     /// There is no secondary any more: everything may go, later frames pass at once.

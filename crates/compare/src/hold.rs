@@ -58,7 +58,10 @@ pub(crate) enum Look {
 /// When to look at which flow.
 #[derive(Debug)]
 pub(crate) struct HoldClock {
-    lag: Lag,
+    /// Of an SVM that has come from a checkpoint and not caught up yet, and of one that has.
+    behind: Lag,
+    abreast: Lag,
+    is_behind: bool,
     ceiling: u64,
     looks: BinaryHeap<Reverse<(u64, Key)>>,
 }
@@ -67,7 +70,9 @@ impl HoldClock {
     /// No frame waits longer than `ceiling` nanoseconds without being told.
     pub(crate) fn new(ceiling: u64) -> Self {
         Self {
-            lag: Lag::new(ceiling),
+            behind: Lag::new(ceiling),
+            abreast: Lag::new(ceiling),
+            is_behind: true,
             ceiling,
             looks: BinaryHeap::new(),
         }
@@ -86,8 +91,34 @@ impl HoldClock {
     /// checkpoint, not how far it lags.
     pub(crate) fn agreed(&mut self, held: &Held, epochs: &Epochs, now: u64) {
         if let Some(since) = held.since.filter(|_| held.epoch == epochs.running) {
-            self.lag
-                .agreed(now.saturating_sub(since.max(epochs.running_since)), now);
+            let waited = now.saturating_sub(since.max(epochs.running_since));
+            self.lag_mut().agreed(waited, now);
+        }
+    }
+
+    /// The SVM runs, from a state that is a while old.
+    pub(crate) fn loaded(&mut self) {
+        self.is_behind = true;
+    }
+
+    /// The SVM has said the last that was waited for.
+    pub(crate) fn caught_up(&mut self) {
+        self.is_behind = false;
+    }
+
+    const fn lag(&self) -> &Lag {
+        if self.is_behind {
+            &self.behind
+        } else {
+            &self.abreast
+        }
+    }
+
+    const fn lag_mut(&mut self) -> &mut Lag {
+        if self.is_behind {
+            &mut self.behind
+        } else {
+            &mut self.abreast
         }
     }
 
@@ -116,18 +147,18 @@ impl HoldClock {
         }
         self.look_at(key, now.saturating_add(self.limit()));
         let waited_ns = now.saturating_sub(since);
-        self.lag.late(waited_ns);
+        self.lag_mut().late(waited_ns);
         Look::Over { waited_ns }
     }
 
     /// How long a flow may be silent now.
     pub(crate) fn limit(&self) -> u64 {
-        self.lag.limit().min(self.ceiling)
+        self.lag().limit().min(self.ceiling)
     }
 
     /// See [`Lag::p99`].
     pub(crate) fn lag_p99(&self) -> u64 {
-        self.lag.p99()
+        self.lag().p99()
     }
 
     /// Nothing waits any more.

@@ -100,6 +100,9 @@ impl Outlet {
             self.holds.agreed(&held, &self.epochs, self.now);
         }
         let frame = self.let_go(held);
+        if why == Why::Agreed && self.stats.held_frames == 0 {
+            self.holds.caught_up();
+        }
         self.send(nic, frame, why);
     }
 

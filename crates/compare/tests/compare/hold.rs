@@ -149,7 +149,7 @@ fn each_limit_reached_doubles_the_next_up_to_the_ceiling_and_agreement_brings_it
 #[test]
 fn the_time_of_a_checkpoint_is_no_lag() {
     let mut world = World::used_to(MS);
-    for number in 1..100 {
+    for number in 1..300 {
         world.cut(number);
         world.p(udp(number as u32));
         world.commit(number);
@@ -158,8 +158,30 @@ fn the_time_of_a_checkpoint_is_no_lag() {
         world.label = number + 1;
         world.s(&udp(number as u32));
         world.load(number);
+        world.p(udp(0));
+        world.after(MS);
+        world.s(&udp(0));
     }
     assert!(world.limit() < 10 * MS, "{}", world.limit());
+    world.checkpoint(300);
+    assert!(world.limit() < 10 * MS, "{}", world.limit());
+}
+
+#[test]
+fn after_a_checkpoint_it_may_be_late_until_it_has_caught_up() {
+    let mut world = World::used_to(MS);
+    let usual = world.limit();
+    for number in 1..300 {
+        world.checkpoint(number.into());
+        for (frame, lag) in [(2 * number, 60 * MS), (2 * number + 1, MS)] {
+            world.p(udp(frame));
+            world.after(lag);
+            world.s(&udp(frame));
+        }
+        assert_eq!((world.event(), world.limit()), (None, usual));
+    }
+    world.checkpoint(300);
+    assert!(world.limit() > 60 * MS);
 }
 
 #[test]
