@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 from connection import Connection
 from lane import Lane
+from openings import Openings
 from reading import Chore, Key, Segment, read
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Outlet:
         self.events: list[str] = []
         self.told = self.told_queue = 0  # epochs
         self.serial = 0
+        self.openings = Openings()
 
     def may_agree(self, epoch: int) -> bool:
         """The secondary holds the state that `epoch` began with."""
@@ -135,6 +137,7 @@ class Reference:
     def cut(self, checkpoint: int, now: int) -> None:  # noqa: ARG002
         self.is_alone = False
         self.outlet.current = max(self.outlet.current, checkpoint + 1)
+        self.outlet.openings = Openings()
 
     def commit(self, checkpoint: int, now: int) -> None:  # noqa: ARG002
         outlet = self.outlet
@@ -163,6 +166,7 @@ class Reference:
         for flow in self.flows.values():
             flow.alone()
         self.flows.clear()
+        self.outlet.openings = Openings()
 
     def on_time(self, now: int) -> None:
         deadline = self._hold_deadline()
@@ -171,6 +175,8 @@ class Reference:
             self.outlet.events.append("hold")
         for flow in self.flows.values():
             flow.on_time(now)
+        if self.outlet.openings.differ(now):
+            self.outlet.diverged(self.outlet.current, "ports")
 
     def _hold_deadline(self) -> int | None:
         """Of the frame that waits longest, while S could answer it and nobody was told yet."""

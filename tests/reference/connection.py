@@ -54,6 +54,8 @@ class Connection:
         self.queue.append(waiting)
         self._flush()
         held.timed = waiting.kind is not Kind.ACK
+        if waiting in self.queue and waiting.kind is Kind.SYN and offer is None:
+            outlet.openings.note(P, segment.key, now)
 
     def _primary(self, segment: Segment) -> None:
         match kind_of(segment):
@@ -83,12 +85,12 @@ class Connection:
         if early:
             self._meet(early)
 
-    def secondary(self, segment: Segment, epoch: int, now: int) -> None:  # noqa: ARG002
+    def secondary(self, segment: Segment, epoch: int, now: int) -> None:
         self._turn(label=epoch)
         if epoch < self.stream.secondary_epoch:
             return
         try:
-            self._secondary(segment, epoch)
+            self._secondary(segment, epoch, now)
         except (Trouble, Full) as trouble:
             if self.stream.secondary_epoch == self.stream.epoch:
                 self.stream.block()
@@ -97,25 +99,27 @@ class Connection:
             self._tell(trouble, epoch)
         self._flush()
 
-    def _secondary(self, segment: Segment, epoch: int) -> None:
+    def _secondary(self, segment: Segment, epoch: int, now: int) -> None:
         match kind_of(segment):
             case Kind.RESET:
                 self.reset[S] = True
             case Kind.SYN:
-                self._secondary_syn(segment, epoch)
+                self._secondary_syn(segment, epoch, now)
             case _ if self.early is None:  # else its numbers are those of a connection that P has not begun
                 alone = kind_of(segment) is Kind.ACK
                 self.offers.say(S, self.offers.of(segment), alone=alone)
                 self.urgent.say(segment.urgent_end)
                 self.stream.secondary(segment.seq, segment.payload, fin=segment.has(FIN))
 
-    def _secondary_syn(self, segment: Segment, epoch: int) -> None:
+    def _secondary_syn(self, segment: Segment, epoch: int, now: int) -> None:
         if self.syn and not self.syn_agreed:
             self._meet(segment)
         elif self._is_repeated(segment):
             self.offers.say(S, self.offers.of(segment))
         elif epoch == self.stream.epoch:
             self.early = segment
+            if not segment.has(ACK):
+                self.outlet.openings.note(S, segment.key, now)
 
     def _is_repeated(self, segment: Segment) -> bool:
         if self.syn is None:
@@ -129,6 +133,7 @@ class Connection:
     def _meet(self, other: Segment) -> None:
         """The SYNs of both agree in everything but the sequence number."""
         assert self.syn
+        self.outlet.openings.met(self.syn.key)
         same_ack = not self.syn.has(ACK) or self.syn.ack == other.ack
         if self.syn.flags != other.flags or not same_ack or self.syn.negotiates != other.negotiates:
             raise Trouble("handshake")

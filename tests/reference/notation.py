@@ -160,7 +160,7 @@ def _event(words: list[str]) -> str:
     match words:
         case ["isn", text]:
             return f"isn {number(text)}"
-        case ["divergence", "stream" | "end" | "handshake" | "message" as kind]:
+        case ["divergence", "stream" | "end" | "handshake" | "message" | "ports" as kind]:
             return f"divergence {kind}"
         case ["hold" | "queue" as name]:
             return name

@@ -131,6 +131,9 @@ class Copy:
             case "new":
                 self.isn, self.sent, self.ack = self.isn + 1000 * amount, 0, ACK
                 return self.syn(MSS if amount < 5 else SCALED)
+            case "open":
+                spec = Spec("tcp", ((GUEST, 40000 + amount % 3), (CLIENT, 80)), {"seq": "7"}, FLAGS["S"], b"")
+                return build(spec)
             case "reset":
                 return self.pure("RA")
             case "udp":
@@ -140,7 +143,7 @@ class Copy:
 
 ACTS = (
     *("data", "data", "again", "skip", "from-the-start", "all", "urgent"),
-    *("ack", "ack", "window", "sack", "probe", "syn", "new", "reset", "udp"),
+    *("ack", "ack", "window", "sack", "probe", "syn", "new", "open", "reset", "udp"),
 )
 CHECKPOINT = ("cut", "commit", "loaded")
 GAPS = (0, 0, 0, MS // 2, MS, 2 * MS, 60 * MS)

@@ -225,7 +225,7 @@ fn event(words: &[String]) -> Result<String, String> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["isn", isn] => Ok(format!("isn {}", number(isn)?)),
-        ["divergence", "stream" | "end" | "handshake" | "message"] | ["hold" | "queue"] => {
+        ["divergence", "stream" | "end" | "handshake" | "message" | "ports"] | ["hold" | "queue"] => {
             Ok(words.join(" "))
         }
         _ => Err("no such event".into()),
