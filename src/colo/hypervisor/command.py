@@ -82,7 +82,7 @@ def _linux(vm: VmConfig) -> tuple[str, ...]:
 
 
 def _card(number: int, nic: NicConfig, listening_fd: int) -> tuple[str, ...]:
-    # romfile= : the boot ROM would travel with every checkpoint. guest_announce=off: docs/decisions/0007.
+    # romfile= : the boot ROM would travel with every checkpoint. guest_announce=off: docs/decisions/0011.
     return (
         *("-netdev", f"stream,id=n{number},server=on,addr.type=fd,addr.str={listening_fd}"),
         *(
