@@ -23,7 +23,7 @@ from colo.lab.pair import Guest
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("COLO_CACHE") or ROOT / ".cache").resolve()
-_console = Console(width=140)
+_console = Console(width=190)
 
 
 @click.command()

@@ -28,7 +28,7 @@ _MIB = 1 << 20
 
 
 async def make_replica(config: Config, vm: LocalVm) -> Replica:
-    """The RAM cache, and the tracking of what the SVM writes. Takes seconds for a large VM."""
+    """The RAM cache, and the tracking of what the SVM writes."""
 
     def make() -> Replica:
         vm.tracker()
