@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,11 +29,13 @@ LIMITS = ("-rss_limit_mb=512", "-timeout=10", f"-max_len={LONGEST}")
 
 
 def main() -> None:
-    """All targets, or those that are named."""
+    """All targets, or those that are named; as many at once as there are cores."""
     seconds, *wanted = sys.argv[1:] or ["60"]
     targets = wanted or sorted(path.stem for path in (FUZZ / "targets").glob("*.rs"))
     programs = build()
-    found = [target for target in targets if not run(programs / target, seconds)]
+    with ThreadPoolExecutor(os.cpu_count()) as at_once:
+        passed = list(at_once.map(lambda target: run(programs / target, seconds), targets))
+    found = [target for target, good in zip(targets, passed, strict=True) if not good]
     if found:
         sys.exit(f"error: {', '.join(found)}: see the inputs in {CACHE}")
 

@@ -38,9 +38,16 @@ struct Tcp<'a> {
     ack: i16,
     flags: u8,
     window: u8,
-    options: [u8; 12],
-    with_options: bool,
+    options: Options,
     payload: &'a [u8],
+}
+
+#[derive(Arbitrary, Debug)]
+enum Options {
+    None,
+    Any([u8; 12]),
+    /// Edges of a block, behind one or two bytes of padding (RFC 2018): numbers at odd offsets too.
+    Sack(i16, i16, bool),
 }
 
 /// Few ends, for the same reason.
@@ -113,7 +120,6 @@ impl Shape<'_> {
 
 impl Tcp<'_> {
     fn bytes(&self, route: Route) -> Vec<u8> {
-        let options: &[u8] = if self.with_options { &self.options } else { &[] };
         build::tcp(
             route,
             &Segment {
@@ -121,10 +127,27 @@ impl Tcp<'_> {
                 ack: number(self.ack),
                 flags: self.flags ^ flag::ACK,
                 window: u16::from(self.window),
-                options,
+                options: &self.options.bytes(),
                 payload: short(self.payload),
             },
         )
+    }
+}
+
+impl Options {
+    fn bytes(&self) -> Vec<u8> {
+        match *self {
+            Self::None => Vec::new(),
+            Self::Any(bytes) => bytes.to_vec(),
+            Self::Sack(left, right, odd) => {
+                let mut bytes = vec![1; if odd { 1 } else { 2 }];
+                bytes.extend_from_slice(&[5, 10]);
+                bytes.extend_from_slice(&number(left).to_be_bytes());
+                bytes.extend_from_slice(&number(right).to_be_bytes());
+                bytes.resize(12, 0);
+                bytes
+            }
+        }
     }
 }
 
