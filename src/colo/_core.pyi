@@ -118,17 +118,18 @@ class Replica:
         """`ram` is the SVM's; `staging_limit` bounds the bytes of checkpoints coming in. Raises OSError."""
 
     def device(self, checkpoint: int) -> bytes:
-        """Device state of a checkpoint that is whole or was just applied. Raises RuntimeError."""
+        """Device state of a checkpoint that is whole or was the last stored. Raises RuntimeError."""
 
-    def apply(self, checkpoint: int, dirty: PageSet) -> int:
-        """The SVM is stopped: cache += what came in; SVM's RAM := cache on these pages and on `dirty` (what
-        the SVM wrote). Gives the pages copied. Raises RuntimeError when this checkpoint is not the next whole
-        one.
+    def store(self, checkpoint: int) -> int:
+        """Cache += what came in. The SVM may run meanwhile, or rest: its RAM stays as it is. Gives the pages
+        that the cache has newer than the SVM's RAM. Raises RuntimeError when this checkpoint is not the next
+        whole one.
         """
 
-    def mend(self, dirty: PageSet) -> int:
-        """SVM's RAM := cache on `dirty` (what reset or load wrote). Gives the pages copied. Raises
-        RuntimeError before any checkpoint was applied.
+    def restore(self, dirty: PageSet) -> int:
+        """The SVM is stopped: its RAM := cache on the pages that the cache has newer and on `dirty` (what the
+        SVM, a reset or a load wrote). Gives the pages copied. Raises RuntimeError before any checkpoint was
+        stored.
         """
 
     def forget(self, checkpoint: int) -> None:
@@ -301,7 +302,8 @@ class Relay:
         where in the stream of frames that is. The first cut after `alone` begins the feeding of the secondary
         (role primary); a new link needs `alone` first.
 
-        At most one cut may be outstanding at the secondary: it has to deliver or forget before the next.
+        At most one cut may be outstanding at the secondary: it has to store, deliver or forget before the
+        next.
         Raises RuntimeError: the link is not up, role closed or secondary, the VM goes on talking.
         """
 
@@ -340,6 +342,11 @@ class Relay:
     def enter_epoch(self, epoch: int) -> None:
         """After the load, before the SVM runs: drops its output so far, forgets translations, labels what
         follows. Raises RuntimeError: not secondary, or the SVM goes on talking.
+        """
+
+    def stored(self, checkpoint: int) -> None:
+        """The cache holds this checkpoint: what came in before its cut is dropped, if it waits. While the SVM
+        rests, what comes in after it waits for `deliver`, and the next cut may come.
         """
 
     def deliver(self) -> None:

@@ -87,7 +87,9 @@ def test_a_replica_without_a_checkpoint_has_no_device_state(fd: int) -> None:
     with pytest.raises(RuntimeError, match="not ready"):
         replica.device(1)
     with pytest.raises(RuntimeError, match="not ready"):
-        replica.apply(1, _core.PageSet.all(1))
+        replica.store(1)
+    with pytest.raises(RuntimeError, match="not ready"):
+        replica.restore(_core.PageSet.all(1))
 
 
 def test_no_userfaultfd_comes_from_one_who_has_none() -> None:

@@ -57,7 +57,8 @@ def protect(pair: Pair, ram_file: int, svm_file: int) -> _core.Replica:
     assert (checkpoint, pages) == (1, 1)
     pair.p.relay.commit(1)
     pair.s.relay.svm_stopped()
-    assert replica.apply(1, _core.PageSet.all(PAGES)) == PAGES
+    assert replica.store(1) == PAGES
+    assert replica.restore(_core.PageSet.all(1)) == PAGES
     assert replica.device(1) == b"devices" * 20_000
     pair.s.relay.enter_epoch(2)
     pair.s.relay.deliver()
@@ -72,7 +73,7 @@ def test_a_checkpoint_makes_the_replica_equal(pair: Pair, ram_file: int, svm_fil
     assert replica.ram_hash() == replica.cache_hash()
     os.pwrite(svm_file, b"scribble", 5 * _core.PAGE_SIZE)
     assert replica.ram_hash() != replica.cache_hash()
-    assert replica.mend(_core.PageSet.all(6)) == 6
+    assert replica.restore(_core.PageSet.all(6)) == 6
     assert replica.ram_hash() == replica.cache_hash()
 
 

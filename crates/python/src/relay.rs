@@ -168,6 +168,10 @@ impl Relay {
         self.call(py, |relay| relay.enter_epoch(epoch))
     }
 
+    fn stored(&self, py: Python<'_>, checkpoint: u64) -> PyResult<()> {
+        self.call(py, |relay| relay.stored(checkpoint))
+    }
+
     fn deliver(&self, py: Python<'_>) -> PyResult<()> {
         self.call(py, colo_relay::Relay::deliver)
     }

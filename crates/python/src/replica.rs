@@ -24,12 +24,12 @@ impl Replica {
         Ok(PyBytes::new(py, &device))
     }
 
-    fn apply(&self, py: Python<'_>, checkpoint: u64, dirty: &PageSet) -> PyResult<u64> {
-        py.detach(|| self.0.apply(checkpoint, &dirty.0)).map_err(from_ram)
+    fn store(&self, py: Python<'_>, checkpoint: u64) -> PyResult<u64> {
+        py.detach(|| self.0.store(checkpoint)).map_err(from_ram)
     }
 
-    fn mend(&self, py: Python<'_>, dirty: &PageSet) -> PyResult<u64> {
-        py.detach(|| self.0.mend(&dirty.0)).map_err(from_ram)
+    fn restore(&self, py: Python<'_>, dirty: &PageSet) -> PyResult<u64> {
+        py.detach(|| self.0.restore(&dirty.0)).map_err(from_ram)
     }
 
     fn forget(&self, py: Python<'_>, checkpoint: u64) {

@@ -11,9 +11,9 @@ use crate::page_set::PageSet;
 
 /// RAM cache, incoming checkpoints, and the SVM's RAM that is restored from them.
 ///
-/// The cache is, once a checkpoint was applied, always a whole and exact copy of the primary's RAM at the last applied
-/// one. One thread may receive while another applies: they share no lock but for moments, except in pre-copy, which
-/// ends before there is anything to apply. A resync from scratch takes a new replica.
+/// The cache is, once a checkpoint was stored, always a whole and exact copy of the primary's RAM at the last stored
+/// one. One thread may receive while another stores: they share no lock but for moments, except in pre-copy, which
+/// ends before there is anything to store. A resync from scratch takes a new replica.
 pub struct Replica {
     ram: GuestRam,
     inbox: Mutex<Inbox>,
@@ -22,8 +22,10 @@ pub struct Replica {
 
 struct Store {
     cache: Cache,
-    /// The last checkpoint applied, with its device state.
-    applied: Option<(u64, Vec<u8>)>,
+    /// Pages that the SVM's RAM has not got from the cache yet.
+    newer: PageSet,
+    /// The last checkpoint stored, with its device state.
+    stored: Option<(u64, Vec<u8>)>,
 }
 
 impl Replica {
@@ -37,7 +39,8 @@ impl Replica {
         let limit = usize::try_from(staging_limit).unwrap_or(usize::MAX);
         let store = Store {
             cache: Cache::new(ram)?,
-            applied: None,
+            newer: PageSet::new(ram.pages()),
+            stored: None,
         };
         Ok(Self {
             ram: ram.clone(),
@@ -65,7 +68,7 @@ impl Replica {
         }
     }
 
-    /// Device state of a checkpoint that is whole, or that was the last to be applied.
+    /// Device state of a checkpoint that is whole, or that was the last to be stored.
     ///
     /// # Errors
     /// [`Error::NotReady`].
@@ -74,8 +77,8 @@ impl Replica {
         if let Some(device) = waiting {
             return Ok(device);
         }
-        match &lock(&self.store).applied {
-            Some((applied, device)) if *applied == checkpoint => Ok(device.clone()),
+        match &lock(&self.store).stored {
+            Some((stored, device)) if *stored == checkpoint => Ok(device.clone()),
             _ => Err(Error::NotReady {
                 asked: checkpoint,
                 ready: None,
@@ -83,16 +86,13 @@ impl Replica {
         }
     }
 
-    /// Commits a checkpoint to memory, the SVM being stopped: cache += its pages, then the SVM's RAM := the cache on
-    /// what it brought (with the pre-copy, for the first one) and on `dirty`, the pages that the SVM wrote. Returns the
-    /// number of these pages.
+    /// Takes a whole checkpoint into the cache. The SVM's RAM stays as it is: the SVM may run meanwhile, or rest.
+    /// Returns the number of pages that the cache now has newer than the SVM's RAM (with the pre-copy, for the first).
     ///
     /// # Errors
-    /// [`Error::NotReady`] when it is not the oldest whole one, [`Error::OutOfRange`] when `dirty` is of a larger RAM;
-    /// nothing has changed then.
-    pub fn apply(&self, checkpoint: u64, dirty: &PageSet) -> Result<u64> {
-        self.check_set(dirty)?;
-        let (mut incoming, mut changed) = {
+    /// [`Error::NotReady`] when it is not the oldest whole one; nothing has changed then.
+    pub fn store(&self, checkpoint: u64) -> Result<u64> {
+        let (mut incoming, brought) = {
             let mut inbox = lock(&self.inbox);
             let ready = inbox.ready();
             inbox.take(checkpoint).ok_or(Error::NotReady {
@@ -101,36 +101,50 @@ impl Replica {
             })?
         };
         let mut store = lock(&self.store);
+        store.newer = store.newer.union(&brought);
         for (index, page) in incoming.pages() {
             store.cache.write(index, page)?;
-            changed.insert(index)?;
+            store.newer.insert(index)?;
         }
-        store.applied = Some((checkpoint, incoming.take_device()));
-        let restored = changed.union(dirty);
-        store.cache.copy_to(&self.ram, &restored)?;
+        store.stored = Some((checkpoint, incoming.take_device()));
+        let newer = store.newer.len();
         drop(store);
         lock(&self.inbox).recycle(incoming);
-        Ok(restored.len())
+        Ok(newer)
     }
 
-    /// The SVM's RAM := the cache on these pages: undoes what reset or load wrote. Returns the number of pages.
+    /// The SVM being stopped: its RAM := the cache, on the pages that the cache has newer and on `dirty`, those that
+    /// the SVM, a reset or a load wrote. Returns the number of pages.
     ///
     /// # Errors
-    /// [`Error::NotReady`] before any checkpoint was applied, [`Error::OutOfRange`] for pages of a larger RAM.
-    pub fn mend(&self, dirty: &PageSet) -> Result<u64> {
+    /// [`Error::NotReady`] before any checkpoint was stored, [`Error::OutOfRange`] for pages of a larger RAM; nothing
+    /// has changed then.
+    pub fn restore(&self, dirty: &PageSet) -> Result<u64> {
         self.check_set(dirty)?;
-        let store = lock(&self.store);
-        if store.applied.is_none() {
+        let mut store = lock(&self.store);
+        if store.stored.is_none() {
             return Err(Error::NotReady {
                 asked: 0,
                 ready: None,
             });
         }
-        store.cache.copy_to(&self.ram, dirty)?;
-        Ok(dirty.len())
+        let pages = store.newer.union(dirty);
+        store.cache.copy_to(&self.ram, &pages)?;
+        store.newer = PageSet::new(self.ram.pages());
+        Ok(pages.len())
     }
 
-    /// Drops what there is of this checkpoint and of later ones, whole or not. One that was applied stays.
+    /// [`Replica::store`], then [`Replica::restore`].
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn apply(&self, checkpoint: u64, dirty: &PageSet) -> Result<u64> {
+        self.check_set(dirty)?;
+        self.store(checkpoint)?;
+        self.restore(dirty)
+    }
+
+    /// Drops what there is of this checkpoint and of later ones, whole or not. One that was stored stays.
     pub fn forget(&self, checkpoint: u64) {
         lock(&self.inbox).forget(checkpoint);
     }

@@ -159,12 +159,12 @@ fn a_first_checkpoint_that_leaves_pages_open_is_refused() {
 }
 
 #[test]
-fn what_the_svm_wrote_is_undone_by_apply_and_by_mend() {
+fn what_the_svm_wrote_is_undone_by_apply_and_by_restore() {
     let mut pair = Pair::precopied();
     let sent = pair.checkpoint(1, &[1], b"d");
     pair.send(&sent);
     assert!(matches!(
-        pair.replica.mend(&pages(&[1])),
+        pair.replica.restore(&pages(&[1])),
         Err(Error::NotReady { .. })
     ));
     pair.replica.apply(1, &PageSet::new(COUNT)).unwrap();
@@ -175,14 +175,40 @@ fn what_the_svm_wrote_is_undone_by_apply_and_by_mend() {
     assert_eq!(pair.replica.apply(2, &pages(&[7, 8])).unwrap(), 2);
     assert_eq!(pair.replica.ram_hash().unwrap(), pair.pvm.hash().unwrap());
     pair.svm.write_page(0, &[98; PAGE]).unwrap();
-    assert_eq!(pair.replica.mend(&pages(&[0])).unwrap(), 1);
+    assert_eq!(pair.replica.restore(&pages(&[0])).unwrap(), 1);
     assert_eq!(pair.replica.ram_hash().unwrap(), pair.pvm.hash().unwrap());
     let mut too_large = PageSet::new(COUNT + 1);
     too_large.insert(COUNT).unwrap();
     assert!(matches!(
-        pair.replica.mend(&too_large),
+        pair.replica.restore(&too_large),
         Err(Error::OutOfRange { .. })
     ));
+}
+
+#[test]
+fn an_svm_that_rests_gets_what_was_stored_meanwhile_at_once() {
+    let mut pair = Pair::precopied();
+    for number in 1..=4 {
+        pair.write(&[number, 20], 100 + number as u8);
+        let sent = pair.checkpoint(number, &[number, 20], &[number as u8]);
+        pair.send(&sent);
+        let before = pair.svm.hash().unwrap();
+        pair.replica.store(number).unwrap();
+        assert_eq!(pair.svm.hash().unwrap(), before, "the SVM is not touched");
+        assert_eq!(pair.replica.cache_hash().unwrap(), pair.pvm.hash().unwrap());
+        if number == 1 {
+            pair.replica.restore(&PageSet::new(COUNT)).unwrap();
+            pair.svm.write_page(30, &[99; PAGE]).unwrap(); // it ran, then came to rest
+        }
+    }
+    assert_eq!(pair.replica.device(4).unwrap(), [4]);
+    assert_eq!(
+        pair.replica.restore(&pages(&[30])).unwrap(),
+        5,
+        "2, 3, 4, 20 and 30"
+    );
+    assert_eq!(pair.replica.ram_hash().unwrap(), pair.pvm.hash().unwrap());
+    assert_eq!(pair.replica.restore(&PageSet::new(COUNT)).unwrap(), 0);
 }
 
 #[test]
@@ -374,20 +400,24 @@ proptest! {
 
     #[test]
     fn a_series_of_checkpoints_keeps_the_copy_exact(
-        epochs in prop::collection::vec((prop::collection::vec((0..COUNT, 0..3u8), 0..60), 0..200_000usize), 1..5),
+        epochs in prop::collection::vec(
+            (prop::collection::vec((0..COUNT, 0..3u8), 0..60), 0..200_000usize, any::<bool>()), 1..5),
         svm_writes in prop::collection::vec(0..COUNT, 0..20),
     ) {
         let mut pair = Pair::precopied();
-        for (number, (writes, device)) in (1..).zip(epochs) {
+        for (number, (writes, device, rest)) in (1..).zip(epochs) {
             writes.iter().for_each(|(page, value)| pair.write(&[*page], *value));
             let numbers: Vec<u64> = writes.iter().map(|(page, _)| *page).collect();
             let sent = pair.checkpoint(number, &numbers, &vec![number as u8; device]);
             let complete = matches!(pair.send(&sent), Received::Complete { checkpoint, .. } if checkpoint == number);
             prop_assert!(complete);
             svm_writes.iter().for_each(|page| pair.svm.write_page(*page, &[0xEE; PAGE]).unwrap());
-            pair.replica.apply(number, &pages(&svm_writes)).unwrap();
+            pair.replica.store(number).unwrap();
             prop_assert_eq!(pair.replica.device(number).unwrap(), vec![number as u8; device]);
-            prop_assert_eq!(pair.replica.ram_hash().unwrap(), pair.pvm.hash().unwrap());
+            if !rest {
+                pair.replica.restore(&pages(&svm_writes)).unwrap();
+                prop_assert_eq!(pair.replica.ram_hash().unwrap(), pair.pvm.hash().unwrap());
+            }
             prop_assert_eq!(pair.replica.cache_hash().unwrap(), pair.pvm.hash().unwrap());
         }
     }

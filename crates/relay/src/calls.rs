@@ -108,6 +108,15 @@ impl Relay {
         self.ask("enter_epoch", |reply| Command::EnterEpoch { epoch, reply })
     }
 
+    /// The replica's cache holds `checkpoint`: what came in before its cut needs no delivery any more. While the SVM
+    /// rests, the next cut may come from now on.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn stored(&self, checkpoint: u64) -> Result<(), Error> {
+        self.order(Command::Stored(checkpoint))
+    }
+
     /// The SVM runs: what came in after the cut goes to it.
     ///
     /// # Errors

@@ -75,6 +75,7 @@ pub(crate) enum Command {
         epoch: u64,
         reply: Reply<()>,
     },
+    Stored(u64),
     Deliver,
     ForgetCut(Reply<()>),
     Promote(Reply<()>),

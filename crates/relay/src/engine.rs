@@ -160,6 +160,7 @@ impl Engine {
             Command::BeginSecondary { replica, reply } => answer(&reply, self.begin_secondary(replica)),
             Command::SvmStopped(reply) => answer(&reply, self.svm_stopped()),
             Command::EnterEpoch { epoch, reply } => answer(&reply, self.enter_epoch(epoch)),
+            Command::Stored(checkpoint) => self.stored(checkpoint),
             Command::Deliver => self.deliver(),
             Command::ForgetCut(reply) => answer(&reply, self.forget_cut()),
             Command::Promote(reply) => answer(&reply, self.promote()),

@@ -11,6 +11,7 @@ mod capture;
 mod clock;
 mod command;
 mod config;
+mod deferred;
 mod egress;
 mod engine;
 mod error;

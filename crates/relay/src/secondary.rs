@@ -2,6 +2,7 @@
 
 use crate::clock::MS;
 use crate::config::{new_compare, new_translator};
+use crate::deferred::{Deferred, Entry};
 use crate::engine::{Engine, Role};
 use crate::error::Error;
 use crate::event::Event;
@@ -11,20 +12,7 @@ use colo_compare::Translator;
 use colo_link::Message;
 use colo_packet::FlowKey;
 use colo_ram::{Received, Replica};
-use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Bytes of frames after a cut that may wait for the SVM to be loaded; beyond, frames are dropped. Sequence numbers
-/// get twice that; beyond, the link is closed.
-const DEFERRED: usize = 32 << 20;
-/// What an entry costs besides its frame.
-const ENTRY: usize = 64;
-
-/// What came in after a cut.
-enum Deferred {
-    Frame(u8, Vec<u8>),
-    Isn(u8, FlowKey, u32),
-}
 
 pub(crate) struct Secondary {
     replica: Option<Arc<Replica>>,
@@ -34,9 +22,7 @@ pub(crate) struct Secondary {
     discard: bool,
     /// A cut has come on this link, so that frames make sense.
     fed: bool,
-    cut: Option<u64>,
-    deferred: VecDeque<Deferred>,
-    deferred_bytes: usize,
+    deferred: Deferred,
     recent: Recent,
 }
 
@@ -48,20 +34,13 @@ impl Secondary {
             epoch: 0,
             discard: true,
             fed: false,
-            cut: None,
-            deferred: VecDeque::new(),
-            deferred_bytes: 0,
+            deferred: Deferred::default(),
             recent: Recent::default(),
         }
     }
 
     pub(crate) fn clear(&mut self) {
         *self = Self::new();
-    }
-
-    fn defer(&mut self, entry: Deferred, bytes: usize) {
-        self.deferred_bytes += bytes + ENTRY;
-        self.deferred.push_back(entry);
     }
 }
 
@@ -96,12 +75,9 @@ impl Engine {
         if self.role != Role::Secondary || !self.secondary.fed {
             return self.ignore();
         }
-        if self.secondary.cut.is_none() {
+        if !self.secondary.deferred.is_open() {
             self.feed_svm(nic, &mut frame.to_vec());
-        } else if self.secondary.deferred_bytes < DEFERRED {
-            self.secondary
-                .defer(Deferred::Frame(nic, frame.to_vec()), frame.len());
-        } else {
+        } else if !self.secondary.deferred.frame(nic, frame) {
             self.counters.deferred_dropped += 1;
         }
         Ok(())
@@ -123,12 +99,10 @@ impl Engine {
             return self.ignore();
         }
         let flow = FlowKey::decode(flow).ok_or("a flow key that is none")?;
-        if self.secondary.cut.is_none() {
-            self.secondary.translator.learn(nic, flow, isn);
-        } else if self.secondary.deferred_bytes < 2 * DEFERRED {
-            self.secondary.defer(Deferred::Isn(nic, flow, isn), 0);
+        if self.secondary.deferred.is_open() {
+            self.secondary.deferred.isn(nic, flow, isn)?;
         } else {
-            return Err("more sequence numbers after a cut than may wait");
+            self.secondary.translator.learn(nic, flow, isn);
         }
         let Some(link) = &mut self.link else { return Ok(()) };
         link.isn_received += 1;
@@ -150,11 +124,13 @@ impl Engine {
         if self.role != Role::Secondary {
             return self.ignore();
         }
-        if self.secondary.cut.replace(checkpoint).is_some() {
-            return Err("a cut while another is outstanding");
-        }
+        self.secondary.deferred.cut(checkpoint)?;
         self.secondary.fed = true;
         Ok(())
+    }
+
+    pub(crate) fn stored(&mut self, checkpoint: u64) {
+        self.secondary.deferred.stored(checkpoint);
     }
 
     /// A piece of state goes to the replica.
@@ -207,12 +183,11 @@ impl Engine {
     }
 
     pub(crate) fn deliver(&mut self) {
-        self.secondary.cut = None;
-        self.secondary.deferred_bytes = 0;
-        for entry in std::mem::take(&mut self.secondary.deferred) {
+        for entry in self.secondary.deferred.take() {
             match entry {
-                Deferred::Frame(nic, mut frame) => self.feed_svm(nic, &mut frame),
-                Deferred::Isn(nic, flow, isn) => self.secondary.translator.learn(nic, flow, isn),
+                Entry::Frame(nic, mut frame) => self.feed_svm(nic, &mut frame),
+                Entry::Isn(nic, flow, isn) => self.secondary.translator.learn(nic, flow, isn),
+                Entry::Cut(_) => {}
             }
         }
     }

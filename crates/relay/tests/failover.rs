@@ -260,3 +260,93 @@ fn connections_of_every_epoch_are_handed_on_and_those_replaced_are_not() {
     pair.checkpoint(2);
     assert_eq!(pair.s.stat("translated"), 0, "a later cut says so");
 }
+
+/// The SVM is stopped, the checkpoint only stored.
+fn rest(pair: &Pair, number: u64) {
+    pair.p.relay.cut(number).unwrap();
+    store(pair, number);
+}
+
+fn store(pair: &Pair, number: u64) {
+    pair.p_then_s();
+    pair.p.relay.commit(number).unwrap();
+    pair.s.relay.svm_stopped().unwrap();
+    pair.s.relay.stored(number).unwrap();
+}
+
+fn ask(pair: &Pair, text: &str) {
+    put(&pair.p.uplink, &request(text));
+    assert_eq!(get(&pair.p.vm), request(text));
+}
+
+#[test]
+fn an_svm_that_rests_hears_nothing_and_answers_go_with_the_commit() {
+    let pair = protected();
+    rest(&pair, 2);
+    ask(&pair, "of epoch 3");
+    put(&pair.p.vm, &answer("of epoch 3"));
+    quiet(&pair.p.uplink);
+    pair.p.relay.cut(3).unwrap();
+    put(&pair.p.vm, &answer("of epoch 4"));
+    store(&pair, 3);
+    assert_eq!(get(&pair.p.uplink), answer("of epoch 3"));
+    quiet(&pair.p.uplink);
+    quiet(&pair.s.vm);
+}
+
+#[test]
+fn what_came_in_since_the_last_stored_cut_goes_to_the_svm_that_takes_over() {
+    for whole in [false, true] {
+        let pair = protected();
+        rest(&pair, 2);
+        ask(&pair, "in checkpoint 3");
+        pair.p.relay.cut(3).unwrap();
+        ask(&pair, "after it");
+        if whole {
+            store(&pair, 3);
+        } else {
+            pair.p_then_s();
+        }
+        pair.p.relay.stop();
+        pair.s.link_down();
+        pair.s.relay.enter_epoch(if whole { 4 } else { 3 }).unwrap();
+        pair.s.relay.deliver().unwrap();
+        pair.s.relay.promote().unwrap();
+        if !whole {
+            assert_eq!(get(&pair.s.vm), request("in checkpoint 3"));
+        }
+        assert_eq!(get(&pair.s.vm), request("after it"));
+        quiet(&pair.s.vm);
+    }
+}
+
+#[test]
+fn an_svm_that_wakes_agrees_again() {
+    let pair = protected();
+    rest(&pair, 2);
+    ask(&pair, "slept through");
+    rest(&pair, 3);
+    ask(&pair, "slept through too");
+    pair.p.relay.cut(4).unwrap();
+    ask(&pair, "after the last cut");
+    store(&pair, 4);
+    pair.s.relay.enter_epoch(5).unwrap();
+    pair.s.relay.deliver().unwrap();
+    pair.p.relay.loaded(4).unwrap();
+    assert_eq!(get(&pair.s.vm), request("after the last cut"));
+    put(&pair.p.vm, &answer("both"));
+    quiet(&pair.p.uplink);
+    put(&pair.s.vm, &answer("both"));
+    assert_eq!(get(&pair.p.uplink), answer("both"));
+    ask(&pair, "fed as before");
+    assert_eq!(get(&pair.s.vm), request("fed as before"));
+}
+
+#[test]
+fn a_second_cut_before_the_first_is_stored_ends_the_link() {
+    let pair = protected();
+    rest(&pair, 2);
+    pair.p.relay.cut(3).unwrap();
+    pair.p.relay.cut(4).unwrap();
+    assert!(pair.s.link_down().contains("another is outstanding"));
+}

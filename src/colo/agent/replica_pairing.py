@@ -109,7 +109,8 @@ class ReplicaPairing:
     async def _apply(self, n: int) -> events.Applied:
         def apply() -> None:
             written = self.vm.tracker().collect(stopped=True)
-            self.replica.apply(n, written if self._whole else _core.PageSet.all(self.vm.pages))
+            self.replica.store(n)
+            self.replica.restore(written if self._whole else _core.PageSet.all(self.vm.pages))
             self._whole = True
 
         await anyio.to_thread.run_sync(apply)
@@ -120,7 +121,7 @@ class ReplicaPairing:
         return events.DevicesLoaded()
 
     async def _mend(self) -> events.Mended:
-        await anyio.to_thread.run_sync(lambda: self.replica.mend(self.vm.tracker().collect(stopped=True)))
+        await anyio.to_thread.run_sync(lambda: self.replica.restore(self.vm.tracker().collect(stopped=True)))
         return events.Mended()
 
     async def _resume(self) -> events.SvmResumed:

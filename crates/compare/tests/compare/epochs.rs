@@ -1,6 +1,6 @@
 //! Cuts, commits and what the SVM says in between.
 
-use colo_compare::Difference;
+use colo_compare::{Difference, Event};
 use colo_packet::build;
 use colo_packet::flag;
 
@@ -343,4 +343,31 @@ fn after_a_commit_a_connection_found_in_mid_stream_has_nothing_unknown() {
     world.released();
     world.p(data(8, 100, b"ijkl"));
     assert_eq!(world.payloads(), [b"ijkl"]);
+}
+
+#[test]
+fn an_svm_that_was_silent_for_epochs_agrees_from_the_one_it_wakes_in_and_nobody_missed_it() {
+    let mut world = World::in_epoch_2();
+    for checkpoint in 2..6 {
+        let offset = 4 * (checkpoint as u32 - 1);
+        world.p(data(offset, 100, b"rest"));
+        world.p(pure_ack(offset + 4, 200));
+        world.after(2 * HOLD);
+        assert!(world.released().is_empty() || checkpoint == 2);
+        world.cut(checkpoint);
+        world.commit(checkpoint);
+        assert!(world.payloads().contains(&b"rest".to_vec()));
+        if checkpoint == 2 {
+            // Only now is the SVM known to rest: in epoch 2 it was still waited for.
+            assert!(matches!(world.event(), Some(Event::HoldLimit { .. })));
+        }
+        assert!(world.event().is_none());
+    }
+    world.p(data(20, 200, b"head"));
+    world.load(5);
+    world.s(&data(20, 200, b"head"));
+    world.p(data(24, 200, b"tail"));
+    assert_eq!(world.payloads(), [b"head"]);
+    world.s(&data(24, 200, b"tail"));
+    assert_eq!(world.payloads(), [b"tail"]);
 }
