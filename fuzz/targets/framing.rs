@@ -66,13 +66,13 @@ fn write_any(source: &UnixStream, sink: &UnixStream, steps: &[Step]) {
                 writer.push(&vec![fill; usize::from(length)]);
                 pushed.push((usize::from(length), fill));
             }
-            Step::Write => drop(writer.write_to(source).expect("a peer that lives")),
+            Step::Write => drop(writer.write_to(source, |_| ()).expect("a peer that lives")),
             Step::Clear => writer.clear(),
             Step::Read => assert!(drain(&mut reader, sink, &mut note), "the stream is out of step"),
         }
     }
     while writer.waiting() > 0 {
-        writer.write_to(source).expect("a peer that lives");
+        writer.write_to(source, |_| ()).expect("a peer that lives");
         assert!(drain(&mut reader, sink, &mut note), "the stream is out of step");
     }
     assert!(drain(&mut reader, sink, &mut note), "the stream is out of step");

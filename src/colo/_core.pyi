@@ -218,9 +218,8 @@ class Relay:
     Bounds. Bytes for a VM that does not read: 8 MiB per NIC; bytes for the link: 64 MiB, from 32 MiB on no
     frames from the uplink. Beyond, frames from the uplink are dropped before either VM sees them
     (`ingress_dropped`). A link whose 64 MiB are full is lost. Frames on their way to an uplink that is slow
-    or gated: the VM is not read from 4 MiB on. Frames held back by `pause_ingress`: 4 MiB, then the uplink is
-    not read. Frames after a cut on the secondary: 32 MiB, then they are dropped (`deferred_dropped`).
-    Events: 4096, then the link is lost.
+    or gated: the VM is not read from 4 MiB on. Frames after a cut on the secondary: 32 MiB, then they are
+    dropped (`deferred_dropped`). Events: 4096, then the link is lost.
     """
 
     def __new__(
@@ -293,14 +292,16 @@ class Relay:
         """Frames may leave while the clock is below `until_ns`; asked before each write. 0 closes."""
 
     def pause_ingress(self, timeout_ms: int) -> bool:
-        """Holds back frames from the uplinks, and waits until the VM has read all it was sent. False when it
-        has not after `timeout_ms`. Paused either way, until `resume_ingress`.
+        """Gives the VM no more frames, and waits until it has read those it was given. False when it has not
+        after `timeout_ms`. Paused either way, until `resume_ingress`; what comes meanwhile lies behind a
+        `cut`.
         """
 
     def cut(self, checkpoint: int) -> None:
         """The VM is stopped: takes the rest of its output, begins epoch `checkpoint` + 1, tells the secondary
-        where in the stream of frames that is. The first cut after `alone` begins the feeding of the secondary
-        (role primary); a new link needs `alone` first.
+        where in the stream of frames that is, and after it the frames that the VM was not known to have read
+        when the pause was answered, or has not read now. The first cut after `alone` begins the feeding of
+        the secondary (role primary); a new link needs `alone` first.
 
         At most one cut may be outstanding at the secondary: it has to store, deliver or forget before the
         next.
@@ -308,7 +309,7 @@ class Relay:
         """
 
     def resume_ingress(self) -> None:
-        """Frames from the uplinks go in again, those held back first."""
+        """The VM gets frames again, those that waited first."""
 
     def send_pages(self, ram: GuestRam, pages: PageSet) -> None:
         """A pre-copy round from live RAM; then ("sent", ...). Up to 8 transfers wait. Raises RuntimeError (no

@@ -81,7 +81,7 @@ impl Node {
             };
             self.out.push(&frame);
         }
-        self.out.flush()
+        self.out.flush(|_| ())
     }
 
     /// Which of the three is ready.

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 const HEADER: usize = 4;
 const READ_BUFFER: usize = 256 * 1024;
-/// Sent bytes are cut off the front once they are this many.
+/// Bytes that are not needed any more are cut off the front once they are this many.
 const COMPACT_AT: usize = 64 * 1024;
 
 /// The length before a frame is none that QEMU sends: the stream is lost.
@@ -88,25 +88,35 @@ impl FrameReader {
     }
 }
 
-/// Frames on their way out, many to a write.
+/// Frames on their way out, many to a write. The last ones stay here for a while after they were sent.
 #[derive(Default)]
 pub struct FrameWriter {
+    /// Whole frames, those that were sent first.
     bytes: Vec<u8>,
+    /// The socket has taken what is before.
     start: usize,
-    /// End of the frame that `start` lies in; equal to `start` between frames.
+    /// End of the last frame that the socket has taken any of, or will whatever happens.
     boundary: usize,
+    /// Bytes that stay here after they were sent, at least.
+    kept: usize,
 }
 
 impl FrameWriter {
+    /// Keeps the last `kept` bytes that were sent, for [`FrameWriter::last`].
+    pub fn keeping(kept: usize) -> Self {
+        Self {
+            kept,
+            ..Self::default()
+        }
+    }
+
     /// Appends a frame. An empty or overlong one would end the stream for the reader: it is left out.
     pub fn push(&mut self, frame: &[u8]) {
         if frame.is_empty() || frame.len() > MAX_FRAME {
             return;
         }
-        if self.start >= COMPACT_AT {
-            self.bytes.drain(..self.start);
-            self.boundary -= self.start;
-            self.start = 0;
+        if self.start >= self.kept + COMPACT_AT {
+            self.forget();
         }
         // Bounded by MAX_FRAME above.
         self.bytes.extend_from_slice(&(frame.len() as u32).to_be_bytes());
@@ -118,19 +128,57 @@ impl FrameWriter {
         self.bytes.len() - self.start
     }
 
+    /// Bytes that wait and belong to frames already begun.
+    pub fn begun(&self) -> usize {
+        self.boundary - self.start
+    }
+
     /// Drops what waits, but for the rest of a frame already begun: the reader counts on it.
     pub fn clear(&mut self) {
         self.bytes.truncate(self.boundary);
     }
 
-    /// Writes once; false when the socket takes no more now.
+    /// Writes once, and hands over the frames that were begun by it; false when the socket takes no more now.
     ///
     /// # Errors
     /// The write fails.
-    pub fn write_to(&mut self, fd: impl AsFd) -> io::Result<bool> {
-        match write(fd, self.bytes.get(self.start..).unwrap_or_default()) {
+    pub fn write_to(&mut self, fd: impl AsFd, each: impl FnMut(&[u8])) -> io::Result<bool> {
+        self.write_until(self.bytes.len(), fd, each)
+    }
+
+    /// Writes once, of frames already begun only; false when the socket takes no more now.
+    ///
+    /// # Errors
+    /// The write fails.
+    pub fn finish(&mut self, fd: impl AsFd) -> io::Result<bool> {
+        self.write_until(self.boundary, fd, |_| ())
+    }
+
+    /// Begins the next frame, for [`FrameWriter::finish`].
+    pub fn begin_one(&mut self) -> Option<&[u8]> {
+        let (frame, end) = frame_at(&self.bytes, self.boundary)?;
+        self.boundary = end;
+        Some(frame)
+    }
+
+    /// The frames that the last `count` bytes of all begun frames belong to, as far as they are kept.
+    pub fn last(&self, count: usize) -> impl Iterator<Item = &[u8]> {
+        let from = self.boundary.saturating_sub(count);
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let (frame, end) = frame_at(&self.bytes, at)?;
+            at = end;
+            Some((frame, end))
+        })
+        .skip_while(move |(_, end)| *end <= from)
+        .take_while(|(_, end)| *end <= self.boundary)
+        .map(|(frame, _)| frame)
+    }
+
+    fn write_until(&mut self, end: usize, fd: impl AsFd, each: impl FnMut(&[u8])) -> io::Result<bool> {
+        match write(fd, self.bytes.get(self.start..end).unwrap_or_default()) {
             Ok(count) => {
-                self.advance(count);
+                self.advance(count, each);
                 Ok(true)
             }
             Err(Errno::INTR) => Ok(true),
@@ -139,21 +187,38 @@ impl FrameWriter {
         }
     }
 
-    fn advance(&mut self, count: usize) {
+    fn advance(&mut self, count: usize, mut each: impl FnMut(&[u8])) {
         self.start += count;
-        while self.boundary < self.start {
-            let header = self
-                .bytes
-                .get(self.boundary..)
-                .and_then(|rest| rest.first_chunk::<HEADER>());
-            let length = header.map_or(0, |header| u32::from_be_bytes(*header));
-            self.boundary += HEADER + length as usize;
+        while self.boundary < self.start
+            && let Some(frame) = self.begin_one()
+        {
+            each(frame);
         }
-        if self.start == self.bytes.len() {
+        if self.kept == 0 && self.start == self.bytes.len() {
             self.bytes.clear();
             (self.start, self.boundary) = (0, 0);
         }
     }
+
+    /// Cuts off the oldest frames, but for those that are kept.
+    fn forget(&mut self) {
+        let mut gone = 0;
+        while let Some((_, end)) = frame_at(&self.bytes, gone)
+            && end + self.kept <= self.start
+        {
+            gone = end;
+        }
+        self.bytes.drain(..gone);
+        self.start -= gone;
+        self.boundary -= gone;
+    }
+}
+
+/// The frame that begins at `at`, and where it ends.
+fn frame_at(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let (header, rest) = bytes.get(at..)?.split_first_chunk::<HEADER>()?;
+    let size = u32::from_be_bytes(*header) as usize;
+    Some((rest.get(..size)?, at + HEADER + size))
 }
 
 #[cfg(test)]
@@ -218,7 +283,7 @@ mod tests {
                 writer.push(&[fill; 2000]);
             }
             // The socket takes a part; the reader has read any part of that.
-            writer.advance(taken);
+            writer.advance(taken, |_| ());
             let mut head = vec![];
             for fill in 0..40_u8 {
                 head.extend_from_slice(&2000_u32.to_be_bytes());
@@ -228,7 +293,7 @@ mod tests {
             writer.clear();
             writer.push(b"later");
             while writer.waiting() > 0 {
-                prop_assert!(writer.write_to(&source).unwrap());
+                prop_assert!(writer.write_to(&source, |_| ()).unwrap());
             }
             let mut wire = head;
             let _ = sink.read_to_end(&mut wire);
@@ -239,6 +304,50 @@ mod tests {
             prop_assert_eq!(frames.len(), whole + 1);
             prop_assert_eq!(frames.last().unwrap(), b"later");
         }
+
+        #[test]
+        fn the_last_frames_sent_are_kept(
+            sizes in prop::collection::vec(1..3000_usize, 1..200),
+            taken in any::<prop::sample::Index>(),
+            count in 0..60_000_usize,
+        ) {
+            const KEPT: usize = 50_000;
+            let frames: Vec<_> = sizes.iter().enumerate().map(|(fill, size)| vec![fill as u8; *size]).collect();
+            let mut writer = FrameWriter::keeping(KEPT);
+            let mut begun = 0;
+            for frame in &frames {
+                writer.push(frame);
+                let some = taken.index(writer.waiting() + 1);
+                writer.advance(some, |_| begun += 1);
+            }
+            let kept: Vec<_> = writer.last(count).map(<[u8]>::to_vec).collect();
+            let (mut bytes, mut wanted) = (0, begun);
+            while wanted > 0 && bytes < count.min(KEPT) {
+                wanted -= 1;
+                bytes += frames[wanted].len() + HEADER;
+            }
+            prop_assert!(kept.len() >= begun - wanted);
+            prop_assert_eq!(&kept[..], &frames[begun - kept.len()..begun]);
+            prop_assert!(writer.bytes.len() - writer.waiting() <= KEPT + COMPACT_AT + 2 * 3004);
+        }
+    }
+
+    #[test]
+    fn only_what_was_begun_is_finished() {
+        let (source, sink) = pair();
+        let mut writer = FrameWriter::default();
+        writer.push(b"one");
+        writer.push(b"two");
+        writer.advance(1, |_| ());
+        assert_eq!(writer.begun(), HEADER + 2);
+        assert!(writer.finish(&source).unwrap());
+        assert_eq!((writer.begun(), writer.waiting()), (0, HEADER + 3));
+        assert_eq!(writer.begin_one(), Some(&b"two"[..]));
+        assert_eq!(writer.begin_one(), None);
+        assert!(writer.finish(&source).unwrap());
+        assert_eq!(writer.waiting(), 0);
+        let mut wire = [0; 20];
+        assert_eq!((&sink).read(&mut wire).unwrap(), 2 * (HEADER + 3) - 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::event::{Event, Shared, ring};
-use crate::socket::{adopt, tune_tcp};
+use crate::socket::{adopt, tune_tcp, tune_vm};
 use colo_link::{MAX_FRAME, MAX_PAYLOAD, Tls};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
@@ -79,7 +79,9 @@ impl Relay {
     /// No such card, or the socket cannot be used.
     pub fn attach_vm(&self, nic: u8, fd: BorrowedFd<'_>) -> Result<(), Error> {
         self.check_nic(nic)?;
-        self.order(Command::AttachVm { nic, fd: adopt(fd)? })
+        let fd = adopt(fd)?;
+        tune_vm(&fd)?;
+        self.order(Command::AttachVm { nic, fd })
     }
 
     /// Attaches an uplink (copied), in place of an earlier one.

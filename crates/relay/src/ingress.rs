@@ -1,103 +1,145 @@
 //! The way in: frames from the uplinks, and the pause before a cut.
+//!
+//! A frame belongs to the epoch in which the VM's socket takes it, and only then goes to the secondary: what waits in
+//! front of a slow VM lies behind the next cut, for both. What the socket has taken and the VM may not have read when
+//! it is stopped goes to the secondary twice, before the cut and after it: a network may repeat a frame, and the
+//! secondary's next state may have it or not.
 
 use crate::capture::Source;
 use crate::command::Reply;
 use crate::engine::{Engine, Role, answer};
+use crate::event::Event;
+use crate::link::Link;
+use crate::port::Port;
 use colo_link::Message;
-use std::collections::VecDeque;
-
-/// Bytes of frames held back while ingress is paused; beyond, the uplink is not read.
-const HELD_BACK: usize = 4 << 20;
 
 #[derive(Default)]
 pub(crate) struct Ingress {
     paused: bool,
-    held_back: VecDeque<(u8, Vec<u8>)>,
-    held_bytes: usize,
-    waiting: Option<(u64, Reply<bool>)>,
+    waiting: Option<Waiting>,
+}
+
+/// Someone waits for the VM to have read everything.
+struct Waiting {
+    until: u64,
+    reply: Reply<bool>,
+    /// It has read everything once, and was sent one frame more.
+    once: bool,
 }
 
 impl Ingress {
-    /// Someone waits for the VM to have read everything.
     pub(crate) fn waiting(&self) -> bool {
         self.waiting.is_some()
-    }
-
-    /// Whether the uplinks may be read.
-    pub(crate) fn has_room(&self) -> bool {
-        !self.paused || self.held_bytes < HELD_BACK
-    }
-
-    pub(crate) fn drop_held_back(&mut self) {
-        self.held_back.clear();
-        self.held_bytes = 0;
     }
 }
 
 impl Engine {
-    /// A frame from the uplink.
+    /// A frame from the uplink: both VMs get it, or neither.
     pub(crate) fn uplink_frame(&mut self, index: u8, frame: &mut [u8]) {
         if matches!(self.role, Role::Closed | Role::Secondary) {
             return;
         }
-        if self.ingress.paused {
-            self.ingress.held_bytes += frame.len();
-            self.ingress.held_back.push_back((index, frame.to_vec()));
-        } else {
-            self.admit(index, frame);
-        }
-    }
-
-    /// Both VMs get the frame, or neither.
-    fn admit(&mut self, index: u8, frame: &mut [u8]) {
         self.counters.frames_in += 1;
         if let Some(translator) = &mut self.translator {
             translator.incoming(index, frame, self.now);
         }
         self.keep(Source::Uplink, index, self.compare.epoch(), frame);
-        let feeding = self.link.as_mut().filter(|link| link.feeding);
-        let vm = self
-            .nics
-            .get_mut(usize::from(index))
-            .and_then(|nic| nic.vm.as_mut());
-        let room = feeding.as_ref().is_none_or(|link| link.has_room());
+        let room = feeding(&mut self.link).is_none_or(|link| link.has_room());
+        let vm = self.nic(index).and_then(|nic| nic.vm.as_mut());
         if !room || !vm.is_some_and(|vm| vm.push(frame)) {
             self.counters.ingress_dropped += 1;
-            return;
         }
-        if let Some(link) = feeding {
-            link.push(&Message::FrameIn { nic: index, frame });
+    }
+
+    /// Gives a VM what waits for it, and the secondary the same.
+    pub(crate) fn flush_vm(&mut self, index: u8) {
+        let Some(nic) = self.nics.get_mut(usize::from(index)) else {
+            return;
+        };
+        let Some(vm) = &mut nic.vm else { return };
+        let flushed = if self.ingress.paused {
+            vm.finish()
+        } else {
+            vm.flush(|frame| feed(&mut self.link, index, frame))
+        };
+        if flushed.is_err() {
+            nic.vm = None;
+            self.tell(Event::VmClosed { nic: index });
         }
     }
 
     pub(crate) fn pause_ingress(&mut self, until: u64, reply: Reply<bool>) {
         self.ingress.paused = true;
-        self.ingress.waiting = Some((until, reply));
+        self.ingress.waiting = Some(Waiting {
+            until,
+            reply,
+            once: false,
+        });
         self.watch_pause();
     }
 
     /// Answers a pause once the VM has read everything, or has had its time.
+    ///
+    /// QEMU reads on when the guest's card has taken what it read before, and forgets what the card has not taken when
+    /// it stops (net/stream.c, `net_vm_change_state_handler` of net/net.c). So when all was read, one frame more tells
+    /// whether the card has it.
     pub(crate) fn watch_pause(&mut self) {
-        let Some((until, reply)) = &self.ingress.waiting else {
+        let read = self.vms().all(|vm| vm.unread() == 0);
+        let Some(waiting) = &mut self.ingress.waiting else {
             return;
         };
-        let read = self
-            .nics
-            .iter()
-            .flat_map(|nic| &nic.vm)
-            .all(|vm| vm.unread() == 0);
-        if read || self.now >= *until {
-            answer(reply, Ok(read));
-            self.ingress.waiting = None;
+        if self.now < waiting.until {
+            if !read {
+                return;
+            }
+            if !std::mem::replace(&mut waiting.once, true) && self.begin_one() {
+                return;
+            }
+        }
+        if let Some(waiting) = self.ingress.waiting.take() {
+            self.vms().for_each(Port::note_unread);
+            answer(&waiting.reply, Ok(read));
+        }
+    }
+
+    /// Begins a frame more for each VM; false when there is none.
+    fn begin_one(&mut self) -> bool {
+        let mut begun = false;
+        for (index, nic) in (0..).zip(&mut self.nics) {
+            if let Some(frame) = nic.vm.as_mut().and_then(Port::begin_one) {
+                feed(&mut self.link, index, frame);
+                begun = true;
+            }
+        }
+        begun
+    }
+
+    /// After a cut: what the VM may not have read before it.
+    pub(crate) fn repeat_unread(&mut self) {
+        for (index, nic) in (0..).zip(&self.nics) {
+            for frame in nic.vm.iter().flat_map(Port::doubtful) {
+                self.counters.repeated_in += 1;
+                feed(&mut self.link, index, frame);
+            }
         }
     }
 
     pub(crate) fn resume_ingress(&mut self) {
-        self.ingress.paused = false;
-        self.ingress.waiting = None;
-        self.ingress.held_bytes = 0;
-        for (index, mut frame) in std::mem::take(&mut self.ingress.held_back) {
-            self.admit(index, &mut frame);
-        }
+        self.ingress = Ingress::default();
+        self.vms().for_each(Port::forget_doubts);
+    }
+
+    fn vms(&mut self) -> impl Iterator<Item = &mut Port> {
+        self.nics.iter_mut().filter_map(|nic| nic.vm.as_mut())
+    }
+}
+
+fn feeding(link: &mut Option<Link>) -> Option<&mut Link> {
+    link.as_mut().filter(|link| link.feeding)
+}
+
+fn feed(link: &mut Option<Link>, nic: u8, frame: &[u8]) {
+    if let Some(link) = feeding(link) {
+        link.push(&Message::FrameIn { nic, frame });
     }
 }

@@ -41,7 +41,7 @@ impl Engine {
                 watch(
                     Token::Uplink(index),
                     uplink.as_fd(),
-                    flags(self.ingress.has_room(), uplink.is_blocked()),
+                    flags(true, uplink.is_blocked()),
                 );
             }
         }
@@ -88,7 +88,7 @@ impl Engine {
 
     pub(crate) fn attach_vm(&mut self, index: u8, fd: OwnedFd) {
         if let Some(nic) = self.nic(index) {
-            nic.vm = Some(Port::new(fd));
+            nic.vm = Some(Port::of_vm(fd));
         }
     }
 
@@ -179,14 +179,6 @@ impl Engine {
                 nic.uplink = None;
                 self.tell(Event::UplinkClosed { nic: index });
             }
-        }
-    }
-
-    fn flush_vm(&mut self, index: u8) {
-        let Some(nic) = self.nic(index) else { return };
-        if nic.vm.as_mut().is_some_and(|vm| vm.flush().is_err()) {
-            nic.vm = None;
-            self.tell(Event::VmClosed { nic: index });
         }
     }
 

@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Bytes that may wait for a VM that does not read; a frame more is dropped, as a network card does.
 const OUTPUT_LIMIT: usize = 8 << 20;
+/// More than a VM's socket holds, see [`VM_SOCKET`](crate::socket::VM_SOCKET).
+const KEPT: usize = 384 << 10;
 
 /// The socket is of no more use.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Port {
     writer: FrameWriter,
     /// The socket took no more; to be cleared when it does.
     pub blocked: bool,
+    /// Bytes that the other end was not known to have read at [`Port::note_unread`].
+    doubtful: usize,
 }
 
 impl Port {
@@ -41,6 +45,15 @@ impl Port {
             reader: FrameReader::default(),
             writer: FrameWriter::default(),
             blocked: false,
+            doubtful: 0,
+        }
+    }
+
+    /// The socket of a VM: it remembers what the VM may not have read.
+    pub fn of_vm(fd: OwnedFd) -> Self {
+        Self {
+            writer: FrameWriter::keeping(KEPT),
+            ..Self::new(fd)
         }
     }
 
@@ -74,15 +87,32 @@ impl Port {
         room
     }
 
-    /// Writes what waits, as far as the socket takes it; not at all while it is known to take nothing.
+    /// Writes what waits, as far as the socket takes it; not at all while it is known to take nothing. Hands over
+    /// the frames that are begun.
     ///
     /// # Errors
     /// The socket fails.
-    pub fn flush(&mut self) -> Result<(), Closed> {
+    pub fn flush(&mut self, mut each: impl FnMut(&[u8])) -> Result<(), Closed> {
         while self.writer.waiting() > 0 && !self.blocked {
-            self.blocked = !self.writer.write_to(&self.fd)?;
+            self.blocked = !self.writer.write_to(&self.fd, &mut each)?;
         }
         Ok(())
+    }
+
+    /// As [`Port::flush`], but begins no frame.
+    ///
+    /// # Errors
+    /// The socket fails.
+    pub fn finish(&mut self) -> Result<(), Closed> {
+        while self.writer.begun() > 0 && !self.blocked {
+            self.blocked = !self.writer.finish(&self.fd)?;
+        }
+        Ok(())
+    }
+
+    /// Begins the next frame that waits, if any, for [`Port::finish`].
+    pub fn begin_one(&mut self) -> Option<&[u8]> {
+        self.writer.begin_one()
     }
 
     /// Bytes that wait here.
@@ -90,9 +120,24 @@ impl Port {
         self.writer.waiting()
     }
 
-    /// Bytes sent or waiting that the VM has not read.
+    /// Bytes of frames begun that the other end has not read, at most.
     pub fn unread(&self) -> usize {
-        self.writer.waiting() + unread_by_peer(&self.fd)
+        self.writer.begun() + unread_by_peer(&self.fd)
+    }
+
+    /// Remembers what is not read yet, for [`Port::doubtful`].
+    pub fn note_unread(&mut self) {
+        self.doubtful = self.unread();
+    }
+
+    /// The frames that were not known to be read at the last [`Port::note_unread`], or are not now.
+    pub fn doubtful(&self) -> impl Iterator<Item = &[u8]> {
+        self.writer.last(self.doubtful.max(self.unread()))
+    }
+
+    /// Nothing is in doubt any more but what is not read.
+    pub fn forget_doubts(&mut self) {
+        self.doubtful = 0;
     }
 
     /// Drops what waits, in step with the framing.

@@ -190,6 +190,7 @@ impl Engine {
             link.feeding = true;
             link.isn_base = isn_sent;
         }
+        self.repeat_unread();
         Ok(())
     }
 
@@ -236,7 +237,7 @@ impl Engine {
         self.role = Role::Closed;
         self.translator = None;
         self.compare = new_compare(self.config, self.now);
-        self.ingress.drop_held_back();
+        self.resume_ingress();
         self.numbers.all_known();
         self.secondary.clear();
         self.nics.iter_mut().for_each(crate::nic::Nic::drop_queues);

@@ -2,12 +2,21 @@
 
 use crate::error::Error;
 use rustix::io::{Errno, ioctl_fionbio};
-use rustix::net::sockopt::{set_tcp_nodelay, set_tcp_user_timeout};
+use rustix::net::sockopt::{set_socket_send_buffer_size, set_tcp_nodelay, set_tcp_user_timeout};
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Unsent bytes that the kernel may hold: what is behind them can still be overtaken (tcp(7)).
 const NOTSENT_LOWAT: c_int = 128 * 1024;
+
+/// Bytes that a VM's socket holds, with the kernel's bookkeeping: it doubles what is asked for (socket(7)), and takes
+/// one write of at most half of that more.
+pub(crate) const VM_SOCKET: usize = 208 << 10;
+
+/// Bounds what may be on its way to a VM.
+pub(crate) fn tune_vm(fd: &OwnedFd) -> Result<(), Error> {
+    set_socket_send_buffer_size(fd, VM_SOCKET / 2).map_err(Error::os("SO_SNDBUF"))
+}
 
 /// Our own copy of a descriptor, non-blocking. The flag is shared with the caller's descriptor.
 pub(crate) fn adopt(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
@@ -38,7 +47,8 @@ pub(crate) fn tune_tcp(fd: &OwnedFd, user_timeout_ms: u32) -> Result<(), Error> 
     }
 }
 
-/// Bytes sent that the other end has not read (SIOCOUTQ, unix(7)). A socket that cannot say is taken as read.
+/// Bytes sent that the other end has not read, with the kernel's bookkeeping: an upper bound, but 0 is exact (SIOCOUTQ,
+/// unix(7)). A socket that cannot say is taken as read.
 pub(crate) fn unread_by_peer(fd: impl AsFd) -> usize {
     let mut count: c_int = 0;
     // SAFETY: SIOCOUTQ stores one int in `count`, which lives through the call.

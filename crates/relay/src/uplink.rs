@@ -82,7 +82,7 @@ impl Uplink {
     /// Writes what a stream has queued.
     pub(crate) fn flush(&mut self) -> Result<(), Closed> {
         match self {
-            Self::Stream(port) => port.flush(),
+            Self::Stream(port) => port.flush(|_| ()),
             Self::Tap { .. } => Ok(()),
         }
     }

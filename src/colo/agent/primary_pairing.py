@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 
 _MIB = 1 << 20
 _NS_PER_MS = 1_000_000
-_DRAIN_MS = 5
-"""How long the VM may take to read the frames it was sent before it is stopped; what it has not read by then
-is lost to
-the secondary as on any network."""
+_DRAIN_MS = 50
+"""How long the running VM may take to read the frames it was sent before it is stopped. What it has not read
+by then goes to the secondary once more."""
 
 
 @define(eq=False)
@@ -173,9 +172,10 @@ class PrimaryPairing:
         self._measure = self.measures.begin(n, self.machine.reason.value)
         with self._now.phase("attach"):
             await self.vm.hypervisor.attach()
+        with self._now.phase("drain"):
+            await anyio.to_thread.run_sync(self.relay.pause_ingress, _DRAIN_MS)
         self._now.mark("pause")
         with self._now.phase("stop"):
-            self.relay.pause_ingress(_DRAIN_MS)
             await self.vm.hypervisor.stop()
         return events.VmStopped()
 

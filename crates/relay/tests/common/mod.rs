@@ -251,6 +251,11 @@ pub fn get(socket: &UnixStream) -> Vec<u8> {
     get_within(socket, PATIENCE).expect("no frame came")
 }
 
+/// All frames that come until none does.
+pub fn get_all(socket: &UnixStream) -> Vec<Vec<u8>> {
+    std::iter::from_fn(|| get_within(socket, QUIET)).collect()
+}
+
 pub fn quiet(socket: &UnixStream) {
     assert_eq!(get_within(socket, QUIET), None);
 }

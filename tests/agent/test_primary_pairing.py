@@ -1,0 +1,84 @@
+"""The primary's steps, with a hypervisor and a relay that are not there."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, cast
+
+import anyio
+import anyio.lowlevel
+import pytest
+from attrs import define, field
+
+from colo.agent.measures import Measures
+from colo.agent.primary_pairing import PrimaryPairing
+from colo.model.checkpoint import events
+
+pytestmark = pytest.mark.anyio
+
+_PATIENCE_S = 5.0
+
+
+@define
+class _Checkpoint:
+    period_ms: int = 0
+
+
+@define
+class _Timing:
+    checkpoint_timeout_ms: int = 5000
+
+
+@define
+class _Config:
+    checkpoint: _Checkpoint = field(factory=_Checkpoint)
+    timing: _Timing = field(factory=_Timing)
+
+
+@define
+class _Relay:
+    """Its VM reads when the loop has come round."""
+
+    loop_lives: threading.Event = field(factory=threading.Event)
+    read: bool | None = None
+
+    def pause_ingress(self, _timeout_ms: int) -> bool:
+        self.read = self.loop_lives.wait(_PATIENCE_S)
+        return self.read
+
+
+@define
+class _Vm:
+    calls: list[str] = field(factory=list)
+
+    @property
+    def hypervisor(self) -> _Vm:
+        return self
+
+    async def attach(self) -> None:
+        self.calls.append("attach")
+
+    async def stop(self) -> None:
+        self.calls.append("stop")
+
+
+async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None:
+    relay, vm = _Relay(), _Vm()
+    posted: list[Any] = []
+    async with anyio.create_task_group() as tasks:
+        pairing = PrimaryPairing(
+            cast("Any", _Config()),
+            cast("Any", relay),
+            cast("Any", vm),
+            Measures(),
+            tasks,
+            posted.append,
+            tell_role=lambda _: None,
+            tell_round=lambda _number, _pages: None,
+        )
+        pairing.feed(events.Trigger(events.Reason.FIRST), 0)
+        await anyio.lowlevel.checkpoint()
+        relay.loop_lives.set()
+    assert relay.read
+    assert vm.calls == ["attach", "stop"]
+    assert posted == [events.VmStopped()]
