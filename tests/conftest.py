@@ -10,7 +10,8 @@ import pytest
 from colo.guest import GuestImage
 
 ROOT = Path(__file__).resolve().parent.parent
-QEMU_VERSIONS = ("7.2", "10.0")
+QEMU_VERSIONS = ("7.2", "10.0", "newest", *filter(None, [os.environ.get("COLO_QEMU")]))
+"""Folders of the cache, and a program of the operator's own."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,13 +30,23 @@ def cache() -> Path:
 @pytest.fixture(scope="session", params=QEMU_VERSIONS)
 def qemu(request: pytest.FixtureRequest, cache: Path) -> Path:
     """The program to start a QEMU with: a test that asks for it runs once with each version."""
-    return _made(cache / "qemu" / request.param / "qemu-system-x86_64")
+    return _program(cache, request.param)
+
+
+@pytest.fixture(scope="session")
+def qemus(cache: Path) -> tuple[Path, ...]:
+    """All of them, for tests that take one after the other, or two at once."""
+    return tuple(_program(cache, version) for version in QEMU_VERSIONS)
 
 
 @pytest.fixture(scope="session")
 def guest(cache: Path) -> GuestImage:
     """Kernel and initramfs of the demo guest."""
     return GuestImage(_made(cache / "guest/vmlinuz"), _made(cache / "guest/initramfs"))
+
+
+def _program(cache: Path, version: str) -> Path:
+    return _made(Path(version) if "/" in version else cache / "qemu" / version / "qemu-system-x86_64")
 
 
 def _made(path: Path) -> Path:

@@ -45,6 +45,7 @@ def start(disk: Path, memory: Path) -> Start:
         name: str = "vm",
         machine: str = "q35",
         options: dict[str, Any] | None = None,
+        disk: Path = disk,
         **changes: object,
     ) -> AsyncIterator[Hypervisor]:
         vm = counting_vm(qemu, disk, machine, **changes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,12 +10,11 @@ import pytest
 from colo.lab.pair import Guest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from colo.guest import GuestImage
 
-_TURNS = cycle(("7.2", "10.0"))
+_TURN = count()
 
 
 @pytest.fixture
@@ -24,5 +23,5 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def lab_guest(cache: Path, guest: GuestImage) -> Iterator[Guest]:
-    return Guest(guest.kernel, guest.initramfs, cache / "qemu" / next(_TURNS) / "qemu-system-x86_64")
+def lab_guest(qemus: tuple[Path, ...], guest: GuestImage) -> Guest:
+    return Guest(guest.kernel, guest.initramfs, qemus[next(_TURN) % len(qemus)])
