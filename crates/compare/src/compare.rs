@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use colo_packet::{Direction, Item, classify};
+use colo_packet::{Direction, Frame, Item, classify};
 
 use crate::divergence::Log;
 use crate::event::{Difference, Event};
@@ -61,7 +61,8 @@ impl Compare {
     }
 
     /// A frame of the PVM, in the current epoch.
-    pub fn primary(&mut self, nic: u8, frame: Vec<u8>, now: u64) {
+    pub fn primary(&mut self, nic: u8, frame: impl Into<Frame>, now: u64) {
+        let frame = frame.into();
         self.outlet.stats.primary_frames += 1;
         self.outlet.now = now;
         if self.alone {
@@ -136,7 +137,7 @@ impl Compare {
     }
 
     /// Without room for its flow a frame waits for a commit, and so do all later ones of new flows.
-    fn hold_unknown(&mut self, nic: u8, frame: Vec<u8>) {
+    fn hold_unknown(&mut self, nic: u8, frame: Frame) {
         let held = self.outlet.hold(frame);
         self.unknown.push_back((nic, held));
         self.outlet.tell_queue_limit();
@@ -272,7 +273,7 @@ impl Compare {
     }
 
     /// A frame for the uplink of a network card.
-    pub fn pop_release(&mut self) -> Option<(u8, Vec<u8>)> {
+    pub fn pop_release(&mut self) -> Option<(u8, Frame)> {
         self.outlet.released.pop_front()
     }
 

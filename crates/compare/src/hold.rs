@@ -6,6 +6,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use colo_packet::Frame;
+
 use crate::epochs::Epochs;
 use crate::lag::Lag;
 use crate::table::Key;
@@ -13,7 +15,7 @@ use crate::table::Key;
 /// A frame of the PVM that may not go yet.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub frame: Vec<u8>,
+    pub frame: Frame,
     /// The order in which frames came, over all flows.
     pub serial: u64,
     pub epoch: u64,

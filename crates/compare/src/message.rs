@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use colo_packet::{Body, Direction, Item, classify};
+use colo_packet::{Body, Direction, Frame, Item, classify};
 
 use crate::event::Difference;
 use crate::hold::{Held, Patience};
@@ -74,7 +74,7 @@ impl Lane {
     }
 
     /// A message of the PVM; `hash` is of its body.
-    pub(crate) fn primary(&mut self, key: Key, frame: Vec<u8>, hash: u64, now: u64, outlet: &mut Outlet) {
+    pub(crate) fn primary(&mut self, key: Key, frame: Frame, hash: u64, now: u64, outlet: &mut Outlet) {
         self.turn(outlet);
         let matched = self.take_extra(&frame, hash, outlet);
         let mut held = outlet.hold(frame);

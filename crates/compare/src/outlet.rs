@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use colo_packet::Frame;
+
 use crate::Limits;
 use crate::divergence::{Divergence, Log};
 use crate::epochs::Epochs;
@@ -42,7 +44,7 @@ pub(crate) struct Outlet {
     pub epochs: Epochs,
     pub stats: Stats,
     pub holds: HoldClock,
-    pub released: VecDeque<(u8, Vec<u8>)>,
+    pub released: VecDeque<(u8, Frame)>,
     pub events: VecDeque<Event>,
     pub suspects: VecDeque<Suspect>,
     pub openings: Openings,
@@ -80,7 +82,7 @@ impl Outlet {
     }
 
     /// Takes charge of a frame of the current epoch.
-    pub(crate) fn hold(&mut self, frame: Vec<u8>) -> Held {
+    pub(crate) fn hold(&mut self, frame: Frame) -> Held {
         self.serial += 1;
         self.stats.held_frames += 1;
         self.stats.held_bytes += frame.len() as u64;
@@ -107,19 +109,19 @@ impl Outlet {
     }
 
     /// Ends the wait of a frame.
-    pub(crate) fn let_go(&mut self, held: Held) -> Vec<u8> {
+    pub(crate) fn let_go(&mut self, held: Held) -> Frame {
         self.stats.held_frames -= 1;
         self.stats.held_bytes -= held.frame.len() as u64;
         held.frame
     }
 
-    pub(crate) fn send(&mut self, nic: u8, frame: Vec<u8>, why: Why) {
+    pub(crate) fn send(&mut self, nic: u8, frame: impl Into<Frame>, why: Why) {
         match why {
             Why::Agreed => self.stats.released_agreed += 1,
             Why::Committed => self.stats.released_commit += 1,
             Why::Passed => self.stats.released_passed += 1,
         }
-        self.released.push_back((nic, frame));
+        self.released.push_back((nic, frame.into()));
     }
 
     /// No more frames should be taken from the PVM.

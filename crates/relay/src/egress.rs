@@ -1,5 +1,6 @@
 //! Frames that may leave, on their way to one uplink.
 
+use colo_packet::Frame;
 use std::collections::VecDeque;
 
 /// Above this the VM's socket is not read: the VM waits as it would for a slow network.
@@ -8,7 +9,7 @@ const SOFT_LIMIT: usize = 4 << 20;
 /// A bounded queue. Each frame carries the number of ISN messages that the secondary must have confirmed
 /// before it may leave: what the client learns from it, the survivor has to know.
 pub(crate) struct Egress {
-    frames: VecDeque<(u64, Vec<u8>)>,
+    frames: VecDeque<(u64, Frame)>,
     bytes: usize,
     limit: usize,
 }
@@ -23,7 +24,7 @@ impl Egress {
     }
 
     /// Queues a frame; false when there is no room and it was dropped.
-    pub(crate) fn push(&mut self, needs_isn: u64, frame: Vec<u8>) -> bool {
+    pub(crate) fn push(&mut self, needs_isn: u64, frame: Frame) -> bool {
         let room = self.bytes < self.limit;
         if room {
             self.bytes += frame.len();
@@ -33,11 +34,11 @@ impl Egress {
     }
 
     /// The next frame, if `isn_known` confirmations are enough for it.
-    pub(crate) fn front(&self, isn_known: u64) -> Option<&[u8]> {
+    pub(crate) fn front(&self, isn_known: u64) -> Option<&Frame> {
         self.frames
             .front()
             .filter(|(needs, _)| *needs <= isn_known)
-            .map(|(_, frame)| frame.as_slice())
+            .map(|(_, frame)| frame)
     }
 
     /// Takes the front away.
@@ -65,24 +66,30 @@ impl Egress {
 mod tests {
     use super::*;
 
+    fn front(egress: &Egress, known: u64) -> Option<&[u8]> {
+        egress.front(known).map(|frame| &**frame)
+    }
+
     #[test]
     fn frames_wait_in_order_for_the_confirmation_they_need() {
         let mut egress = Egress::new(0);
-        assert!(egress.push(0, b"plain".to_vec()));
-        assert!(egress.push(2, b"syn-ack".to_vec()));
-        assert!(egress.push(0, b"behind".to_vec()));
-        assert_eq!(egress.front(0), Some(&b"plain"[..]));
+        assert!(egress.push(0, b"plain".to_vec().into()));
+        assert!(egress.push(2, b"syn-ack".to_vec().into()));
+        assert!(egress.push(0, b"behind".to_vec().into()));
+        assert_eq!(front(&egress, 0), Some(&b"plain"[..]));
         egress.pop();
-        assert_eq!(egress.front(1), None);
-        assert_eq!(egress.front(2), Some(&b"syn-ack"[..]));
+        assert_eq!(front(&egress, 1), None);
+        assert_eq!(front(&egress, 2), Some(&b"syn-ack"[..]));
         egress.pop();
-        assert_eq!(egress.front(0), Some(&b"behind"[..]));
+        assert_eq!(front(&egress, 0), Some(&b"behind"[..]));
     }
 
     #[test]
     fn at_the_limit_a_frame_is_refused() {
         let mut egress = Egress::new(0);
-        let refused = (0..10).filter(|_| !egress.push(0, vec![0; 1 << 20])).count();
+        let refused = (0..10)
+            .filter(|_| !egress.push(0, vec![0; 1 << 20].into()))
+            .count();
         assert_eq!(refused, 2);
         assert!(!egress.has_room());
         egress.clear();

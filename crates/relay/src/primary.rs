@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::link_io::Offence;
 use colo_compare::{Event as Compared, Translator};
 use colo_link::Message;
+use colo_packet::Frame;
 use std::collections::BTreeMap;
 
 /// Cuts whose commit may be outstanding and remembered.
@@ -73,15 +74,16 @@ impl Engine {
         }
     }
 
-    fn release(&mut self, index: u8, mut frame: Vec<u8>) {
+    fn release(&mut self, index: u8, mut frame: Frame) {
         if let Some(translator) = &mut self.translator {
             translator.outgoing(index, &mut frame, self.now);
         }
+        frame.restore_checksum();
         let needs = self.numbers.sent;
         self.queue_egress(index, needs, frame);
     }
 
-    pub(crate) fn queue_egress(&mut self, index: u8, needs_isn: u64, frame: Vec<u8>) {
+    pub(crate) fn queue_egress(&mut self, index: u8, needs_isn: u64, frame: Frame) {
         let queued = self
             .nic(index)
             .is_some_and(|nic| nic.egress.push(needs_isn, frame));
@@ -90,7 +92,7 @@ impl Engine {
 
     /// A frame of the agent's own.
     pub(crate) fn inject(&mut self, index: u8, frame: Vec<u8>) {
-        self.queue_egress(index, 0, frame);
+        self.queue_egress(index, 0, frame.into());
     }
 
     fn compared(&mut self, event: Compared) {

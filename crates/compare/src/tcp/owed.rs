@@ -60,7 +60,7 @@ impl Connection {
             let seq = self.sent.unwrap_or(seq);
             return self
                 .may_agree(front, epochs)
-                .then_some((want, seq, front.held.frame.as_slice()));
+                .then_some((want, seq, &*front.held.frame));
         }
         let epoch = self.stream.secondary_epoch();
         let owed = self.owed.as_ref()?;

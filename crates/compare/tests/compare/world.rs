@@ -138,7 +138,7 @@ impl World {
     }
 
     pub fn released(&mut self) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| self.compare.pop_release().map(|(_, frame)| frame)).collect()
+        std::iter::from_fn(|| self.compare.pop_release().map(|(_, frame)| frame.bytes)).collect()
     }
 
     /// Payloads of what was released.

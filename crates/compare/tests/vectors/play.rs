@@ -52,7 +52,7 @@ fn outputs(compare: &mut Compare) -> Vec<Output> {
         outputs.push(Output::Event(in_words(&event)));
     }
     while let Some((nic, frame)) = compare.pop_release() {
-        outputs.push(Output::Frame(nic, frame));
+        outputs.push(Output::Frame(nic, frame.bytes));
     }
     outputs
 }
