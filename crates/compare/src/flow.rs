@@ -13,10 +13,16 @@ use crate::tcp::Connection;
 #[derive(Debug)]
 pub(crate) enum Flow {
     Tcp(Box<Connection>),
-    Messages(Lane),
+    Messages(Box<Lane>),
 }
 
 impl Mortal for Flow {
+    const SHORTEST: u64 = if Connection::SHORTEST < Lane::SHORTEST {
+        Connection::SHORTEST
+    } else {
+        Lane::SHORTEST
+    };
+
     fn lifetime(&self) -> Option<u64> {
         match self {
             Self::Tcp(connection) => connection.lifetime(),
@@ -110,7 +116,7 @@ impl Flows {
         match self.find(
             key,
             now,
-            begin.map(|epoch| move || Flow::Messages(Lane::new(epoch, seed))),
+            begin.map(|epoch| move || Flow::Messages(Box::new(Lane::new(epoch, seed)))),
         )? {
             Flow::Messages(lane) => Some(lane),
             Flow::Tcp(_) => None,

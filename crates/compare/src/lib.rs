@@ -20,6 +20,8 @@ mod outlet;
 mod pair;
 mod queue;
 mod ring;
+mod scatter;
+mod spare;
 mod stats;
 mod stream;
 mod table;

@@ -46,6 +46,8 @@ pub(crate) struct Lane {
 }
 
 impl Mortal for Lane {
+    const SHORTEST: u64 = LIFETIME;
+
     fn lifetime(&self) -> Option<u64> {
         self.queue.is_empty().then_some(LIFETIME)
     }

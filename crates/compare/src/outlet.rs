@@ -12,6 +12,7 @@ use crate::hold::{Held, HoldClock};
 use crate::mismatch::Mismatch;
 use crate::openings::Openings;
 use crate::pair::Trouble;
+use crate::spare::Spare;
 use crate::stats::Stats;
 use crate::table::Key;
 
@@ -52,6 +53,7 @@ pub(crate) struct Outlet {
     /// Bytes of all flows that wait for the other machine, and how many may.
     pub pending: usize,
     pub pending_limit: usize,
+    pub spare: Spare,
     /// Of the call that is being served.
     pub now: u64,
     serial: u64,
@@ -74,6 +76,7 @@ impl Outlet {
             log: Log::default(),
             pending: 0,
             pending_limit: PENDING,
+            spare: Spare::default(),
             now: 0,
             serial: 0,
             told: 0,

@@ -9,6 +9,7 @@ use colo_packet::seq;
 use crate::event::Difference;
 use crate::mismatch::Mismatch;
 use crate::ring::Ring;
+use crate::spare::Spare;
 
 /// Who says something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,14 @@ pub(crate) enum Trouble {
     Differs(Mismatch),
     /// One side has more unanswered bytes than are kept.
     Full,
+}
+
+/// What a side may take.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    /// Bytes kept of a side.
+    pub limit: usize,
+    pub spare: &'a mut Spare,
 }
 
 #[derive(Debug)]
@@ -130,12 +139,12 @@ impl Pair {
         self.secondary.ring.clear(agreed);
     }
 
-    /// Takes in a segment; `limit` bounds the bytes kept of a side.
-    pub(crate) fn say(&mut self, who: Speaker, piece: Piece<'_>, limit: usize) -> Result<(), Trouble> {
+    /// Takes in a segment.
+    pub(crate) fn say(&mut self, who: Speaker, piece: Piece<'_>, room: &mut Room<'_>) -> Result<(), Trouble> {
         self.check_end(piece.last())?;
-        self.add(who, piece.seq, piece.payload, limit)?;
+        self.add(who, piece.seq, piece.payload, room)?;
         while let Some((start, bytes)) = self.sides(who).0.ring.unpark() {
-            self.add(who, start, &bytes, limit)?;
+            self.add(who, start, &bytes, room)?;
         }
         if piece.fin {
             self.end(who, piece.last())?;
@@ -152,12 +161,12 @@ impl Pair {
         }
     }
 
-    fn add(&mut self, who: Speaker, start: u32, payload: &[u8], limit: usize) -> Result<(), Trouble> {
+    fn add(&mut self, who: Speaker, start: u32, payload: &[u8], room: &mut Room<'_>) -> Result<(), Trouble> {
         let (mine, _) = self.sides(who);
         let end = mine.ring.end();
         if seq::gt(start, end) {
-            let room = mine.ring.kept() + payload.len() <= limit;
-            return if room && mine.ring.park(start, payload) {
+            let fits = mine.ring.kept() + payload.len() <= room.limit;
+            return if fits && mine.ring.park(start, payload) {
                 Ok(())
             } else {
                 Err(Trouble::Full)
@@ -167,7 +176,7 @@ impl Pair {
         let fresh = payload
             .get(seq::distance(start, end) as usize..)
             .unwrap_or_default();
-        self.extend(who, end, fresh, limit)
+        self.extend(who, end, fresh, room)
     }
 
     /// What one machine says twice must be the same.
@@ -193,14 +202,14 @@ impl Pair {
     }
 
     /// Bytes that follow the run: compared with what the other side has waiting, the rest waits itself.
-    fn extend(&mut self, who: Speaker, end: u32, fresh: &[u8], limit: usize) -> Result<(), Trouble> {
+    fn extend(&mut self, who: Speaker, end: u32, fresh: &[u8], room: &mut Room<'_>) -> Result<(), Trouble> {
         let (mine, other) = self.sides(who);
         let mut rest = fresh;
         if mine.ring.len() == 0 {
             let both = fresh.len().min(other.ring.len());
             let (head, tail) = fresh.split_at(both);
             let same = other.ring.common(end, head);
-            other.ring.consume(same);
+            other.ring.consume(same, room.spare);
             mine.ring.skip(same);
             if same < both {
                 let position = end.wrapping_add(same as u32);
@@ -210,10 +219,10 @@ impl Pair {
             rest = tail;
         }
         let (mine, _) = self.sides(who);
-        if mine.ring.kept() + rest.len() > limit {
+        if mine.ring.kept() + rest.len() > room.limit {
             return Err(Trouble::Full);
         }
-        mine.ring.push(rest);
+        mine.ring.push(rest, room.spare);
         Ok(())
     }
 

@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 
 use colo_packet::seq;
 
+use crate::spare::Spare;
+
 /// Pieces that wait for what comes before them: in an honest machine's output none, so few are enough.
 const PARKED: usize = 64;
-
-/// An empty run gives back more memory than this: most connections never need more.
-const SPARE: usize = 16 << 10;
 
 /// Bytes that a description needs at most.
 const PEEK: usize = 16;
@@ -62,7 +61,10 @@ impl Ring {
     }
 
     /// Adds to the run.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8], spare: &mut Spare) {
+        if self.bytes.is_empty() && !bytes.is_empty() {
+            self.bytes = spare.take();
+        }
         self.bytes.extend(bytes);
     }
 
@@ -94,12 +96,16 @@ impl Ring {
     }
 
     /// The first `count` bytes are done with.
-    pub(crate) fn consume(&mut self, count: usize) {
+    pub(crate) fn consume(&mut self, count: usize, spare: &mut Spare) {
+        self.drop_front(count);
+        if self.bytes.is_empty() && self.bytes.capacity() > 0 {
+            spare.give(std::mem::take(&mut self.bytes));
+        }
+    }
+
+    fn drop_front(&mut self, count: usize) {
         let count = count.min(self.bytes.len());
         self.bytes.drain(..count);
-        if self.bytes.is_empty() && self.bytes.capacity() > SPARE {
-            self.bytes = VecDeque::new();
-        }
         self.start = self.start.wrapping_add(count as u32);
     }
 
@@ -131,7 +137,7 @@ impl Ring {
     pub(crate) fn begin_at(&mut self, start: u32) {
         let ahead = seq::distance(self.start, start) as usize;
         if seq::ge(start, self.start) && ahead <= self.bytes.len() {
-            self.consume(ahead);
+            self.drop_front(ahead);
             return;
         }
         let (old, bytes) = (self.start, std::mem::take(&mut self.bytes));
@@ -172,9 +178,10 @@ mod tests {
     #[test]
     fn the_common_beginning_is_found_across_the_ring_s_seam() {
         let mut ring = Ring::new(u32::MAX - 3);
-        ring.push(&[9; 6]);
-        ring.consume(5);
-        ring.push(b"abcdef");
+        let spare = &mut Spare::default();
+        ring.push(&[9; 6], spare);
+        ring.consume(5, spare);
+        ring.push(b"abcdef", spare);
         assert_eq!(ring.common(2, b"abcdef"), 6);
         assert_eq!(ring.common(2, b"abXdef"), 2);
         assert_eq!(ring.common(4, b"cdefgh"), 4);
@@ -184,7 +191,7 @@ mod tests {
     #[test]
     fn a_beginning_further_on_takes_in_parked_pieces() {
         let mut ring = Ring::new(10);
-        ring.push(b"abc");
+        ring.push(b"abc", &mut Spare::default());
         assert!(ring.park(20, b"xyz"));
         ring.begin_at(21);
         assert_eq!((ring.end(), ring.peek(21)), (23, b"yz".to_vec()));
@@ -194,10 +201,10 @@ mod tests {
     #[test]
     fn a_beginning_further_back_leaves_a_gap() {
         let mut ring = Ring::new(10);
-        ring.push(b"abc");
+        ring.push(b"abc", &mut Spare::default());
         ring.begin_at(8);
         assert_eq!((ring.len(), ring.kept(), ring.far_end()), (0, 3, 13));
-        ring.push(b"__");
+        ring.push(b"__", &mut Spare::default());
         assert_eq!(ring.unpark(), Some((10, b"abc".to_vec())));
     }
 

@@ -5,7 +5,7 @@
 
 use colo_packet::seq;
 
-use crate::pair::{Pair, Piece, Speaker, Trouble, is_before};
+use crate::pair::{Pair, Piece, Room, Speaker, Trouble, is_before};
 
 /// Positions and pending bytes of one connection.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Stream {
     }
 
     /// The PVM's segment. After an error the caller must `block`.
-    pub(crate) fn primary(&mut self, piece: Piece<'_>, limit: usize) -> Result<(), Trouble> {
+    pub(crate) fn primary(&mut self, piece: Piece<'_>, mut room: Room<'_>) -> Result<(), Trouble> {
         if self.next.is_none() {
             self.place_primary(piece.seq);
         }
@@ -139,11 +139,11 @@ impl Stream {
             }
             return Ok(());
         }
-        self.pair.say(Speaker::Primary, piece, limit)
+        self.pair.say(Speaker::Primary, piece, &mut room)
     }
 
     /// The SVM's segment, in its epoch. After an error the caller must `block`, or `turn` if the SVM is behind.
-    pub(crate) fn secondary(&mut self, piece: Piece<'_>, limit: usize) -> Result<(), Trouble> {
+    pub(crate) fn secondary(&mut self, piece: Piece<'_>, mut room: Room<'_>) -> Result<(), Trouble> {
         let piece = if self.secondary_epoch < self.epoch {
             self.before_cut(piece)
         } else {
@@ -153,7 +153,7 @@ impl Stream {
             return Ok(());
         }
         self.place_secondary(piece.seq);
-        self.pair.say(Speaker::Secondary, piece, limit)
+        self.pair.say(Speaker::Secondary, piece, &mut room)
     }
 
     fn before_cut<'a>(&self, piece: Piece<'a>) -> Piece<'a> {

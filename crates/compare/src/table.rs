@@ -1,12 +1,12 @@
 //! The flows that are known: bounded, and forgotten when they are over.
 
-use std::collections::HashMap;
-use std::hash::RandomState;
-
 use colo_packet::FlowKey;
+use hashbrown::HashTable;
+
+use crate::scatter::Scatter;
 
 /// A flow of one network card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub nic: u8,
     pub flow: FlowKey,
@@ -14,6 +14,9 @@ pub(crate) struct Key {
 
 /// Something that can be forgotten.
 pub(crate) trait Mortal {
+    /// The shortest lifetime that any has.
+    const SHORTEST: u64;
+
     /// Quiet for so many nanoseconds it is over; `None`: never.
     fn lifetime(&self) -> Option<u64>;
 
@@ -29,22 +32,24 @@ const SEARCH: usize = 64;
 #[derive(Debug)]
 struct Slot<F> {
     key: Key,
+    hash: u64,
     touched: u64,
     flow: F,
 }
 
 impl<F: Mortal> Slot<F> {
+    /// The state of one that was heard of lately is left alone: it may not be in the cache.
     fn is_over(&self, now: u64) -> bool {
-        self.flow
-            .lifetime()
-            .is_some_and(|lifetime| self.touched.saturating_add(lifetime) <= now)
+        let quiet = now.saturating_sub(self.touched);
+        quiet >= F::SHORTEST && self.flow.lifetime().is_some_and(|lifetime| lifetime <= quiet)
     }
 }
 
-/// Flows by key. The hasher (SipHash) is keyed: clients choose ports.
+/// Flows by key. The index holds numbers of slots only, so that it stays in the cache with ten thousand flows.
 #[derive(Debug)]
 pub(crate) struct Table<F> {
-    index: HashMap<Key, u32, RandomState>,
+    index: HashTable<u32>,
+    scatter: Scatter,
     slots: Vec<Option<Slot<F>>>,
     free: Vec<u32>,
     hand: usize,
@@ -57,7 +62,8 @@ impl<F: Mortal> Table<F> {
     pub(crate) fn new(limit: usize) -> Self {
         let limit = limit.min(u32::MAX as usize);
         Self {
-            index: HashMap::default(),
+            index: HashTable::new(),
+            scatter: Scatter::new(),
             slots: Vec::new(),
             free: Vec::new(),
             hand: 0,
@@ -76,29 +82,41 @@ impl<F: Mortal> Table<F> {
     }
 
     pub(crate) fn get(&mut self, key: &Key, now: u64) -> Option<&mut F> {
-        let slot = self.slots.get_mut(*self.index.get(key)? as usize)?.as_mut()?;
-        slot.touched = now;
-        Some(&mut slot.flow)
+        let index = self.find(self.scatter.hash(key), key)?;
+        self.touch(index, now)
     }
 
     /// The flow, without a sign of life.
     pub(crate) fn peek(&mut self, key: &Key) -> Option<&mut F> {
-        let slot = self.slots.get_mut(*self.index.get(key)? as usize)?.as_mut()?;
-        Some(&mut slot.flow)
+        let index = self.find(self.scatter.hash(key), key)?;
+        Some(&mut self.slots.get_mut(index as usize)?.as_mut()?.flow)
     }
 
     /// The flow, made if it is new; `None`: new, and no room.
     pub(crate) fn get_or_add(&mut self, key: &Key, now: u64, make: impl FnOnce() -> F) -> Option<&mut F> {
-        let index = match self.index.get(key) {
-            Some(index) => *index,
-            None => self.add(*key, now, make)?,
+        let hash = self.scatter.hash(key);
+        let index = match self.find(hash, key) {
+            Some(index) => index,
+            None => self.add(*key, hash, now, make)?,
         };
+        self.touch(index, now)
+    }
+
+    fn find(&self, hash: u64, key: &Key) -> Option<u32> {
+        let is_key = |index: &u32| {
+            let slot = self.slots.get(*index as usize).and_then(Option::as_ref);
+            slot.is_some_and(|slot| slot.key == *key)
+        };
+        self.index.find(hash, is_key).copied()
+    }
+
+    fn touch(&mut self, index: u32, now: u64) -> Option<&mut F> {
         let slot = self.slots.get_mut(index as usize)?.as_mut()?;
         slot.touched = now;
         Some(&mut slot.flow)
     }
 
-    fn add(&mut self, key: Key, now: u64, make: impl FnOnce() -> F) -> Option<u32> {
+    fn add(&mut self, key: Key, hash: u64, now: u64, make: impl FnOnce() -> F) -> Option<u32> {
         self.sweep(now, STEP);
         if self.len() >= self.limit {
             self.sweep(now, SEARCH);
@@ -108,6 +126,7 @@ impl<F: Mortal> Table<F> {
         }
         let slot = Some(Slot {
             key,
+            hash,
             touched: now,
             flow: make(),
         });
@@ -119,7 +138,11 @@ impl<F: Mortal> Table<F> {
             }
         };
         *self.slots.get_mut(index as usize)? = slot;
-        self.index.insert(key, index);
+        let hash_of = |index: &u32| {
+            let slot = self.slots.get(*index as usize).and_then(Option::as_ref);
+            slot.map_or(0, |slot| slot.hash)
+        };
+        self.index.insert_unique(hash, index, hash_of);
         Some(index)
     }
 
@@ -132,8 +155,11 @@ impl<F: Mortal> Table<F> {
             };
             if let Some(slot) = place.take_if(|slot| slot.is_over(now)) {
                 self.freed += slot.flow.kept();
-                self.index.remove(&slot.key);
-                self.free.push(self.hand as u32);
+                let hand = self.hand as u32;
+                if let Ok(entry) = self.index.find_entry(slot.hash, |index| *index == hand) {
+                    entry.remove();
+                }
+                self.free.push(hand);
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::handshake::Handshake;
 use crate::hold::Patience;
 use crate::offers::Offers;
 use crate::outlet::Outlet;
-use crate::pair::{Piece, Speaker};
+use crate::pair::{Piece, Room, Speaker};
 use crate::queue::{Kind, Queue, Said};
 use crate::stream::Stream;
 use crate::table::{Key, Mortal};
@@ -45,6 +45,8 @@ pub(crate) struct Connection {
 }
 
 impl Mortal for Connection {
+    const SHORTEST: u64 = MINUTE;
+
     fn lifetime(&self) -> Option<u64> {
         let closed = self.reset || self.stream.ended() || !self.lasting;
         self.queue
@@ -88,8 +90,8 @@ impl Connection {
             Kind::Ack { .. } => Ok(()),
             Kind::Data { start, end } if start == end => Ok(()),
             Kind::Data { .. } => {
-                let limit = self.room(Speaker::Primary, outlet);
-                self.stream.primary(piece(tcp), limit)
+                let room = self.room(Speaker::Primary, outlet);
+                self.stream.primary(piece(tcp), room)
             }
         };
         self.lasting |= !tcp.syn() && !tcp.rst();
@@ -111,10 +113,13 @@ impl Connection {
         }
     }
 
-    /// Bytes that may be kept of a machine.
-    fn room(&self, who: Speaker, outlet: &Outlet) -> usize {
+    /// What may be kept of a machine.
+    fn room<'a>(&self, who: Speaker, outlet: &'a mut Outlet) -> Room<'a> {
         let all = self.stream.kept(who) + outlet.pending_room();
-        outlet.limits.pending_bytes.min(all)
+        Room {
+            limit: outlet.limits.pending_bytes.min(all),
+            spare: &mut outlet.spare,
+        }
     }
 
     fn account(&mut self, outlet: &mut Outlet) {
@@ -149,8 +154,8 @@ impl Connection {
             _ if self.handshake.is_ahead() => Ok(()),
             kind => {
                 self.hear(kind, tcp);
-                let limit = self.room(Speaker::Secondary, outlet);
-                self.stream.secondary(piece(tcp), limit)
+                let room = self.room(Speaker::Secondary, outlet);
+                self.stream.secondary(piece(tcp), room)
             }
         };
         if let Err(trouble) = trouble {

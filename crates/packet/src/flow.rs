@@ -1,6 +1,7 @@
 //! The key of a flow: what belongs together and keeps its order.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{Ipv6Addr, SocketAddrV6};
 
 use crate::field;
@@ -24,7 +25,7 @@ impl Direction {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub(crate) enum Network {
     Ethernet,
     Ipv4,
@@ -45,7 +46,7 @@ const NETWORKS: [Network; 5] = [
 ///
 /// TCP and UDP: addresses and ports. ICMP: the type and an echo's identifier stand where the ports would. Fragments
 /// and other protocols: addresses and protocol. What is no IP: the MAC addresses and the EtherType. All with VLANs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub struct FlowKey {
     guest: u128,
     peer: u128,
@@ -109,6 +110,22 @@ impl FlowKey {
         }
     }
 
+    /// All of it in six numbers, for hashing. The upper half of the last one is 0.
+    #[must_use]
+    pub const fn words(&self) -> [u64; 6] {
+        let [outer, inner] = self.vlans;
+        let ports = (self.guest_port as u64) << 16 | self.peer_port as u64;
+        let vlans = (outer as u64) << 16 | inner as u64;
+        [
+            self.guest as u64,
+            (self.guest >> 64) as u64,
+            self.peer as u64,
+            (self.peer >> 64) as u64,
+            ports << 32 | vlans,
+            (self.protocol as u64) << 16 | self.network as u64,
+        ]
+    }
+
     /// Appends the key as it goes over the link: [`FlowKey::ENCODED`] bytes, big-endian.
     ///
     /// Network u8, protocol u16, VLANs 2 × u16, guest and peer 16 bytes each, guest and peer port u16 each.
@@ -138,6 +155,13 @@ impl FlowKey {
             guest_port: field::u16(bytes, 39)?,
             peer_port: field::u16(bytes, 41)?,
         })
+    }
+}
+
+impl Hash for FlowKey {
+    /// In few steps: a hasher takes long for each.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.words().iter().for_each(|word| state.write_u64(*word));
     }
 }
 

@@ -31,14 +31,14 @@ impl Connection {
             flow: key.flow,
             isn: tcp.seq,
         });
-        let limit = self.room(Speaker::Primary, outlet);
-        self.stream.primary(after_syn(tcp.seq, tcp), limit)?;
+        let room = self.room(Speaker::Primary, outlet);
+        self.stream.primary(after_syn(tcp.seq, tcp), room)?;
         let early = self.handshake.begin(tcp);
         match early.as_deref().and_then(parse) {
             Some(secondary) => {
                 outlet.openings.met(key);
                 self.handshake.meet(tcp, &secondary)?;
-                self.greeted(tcp.seq, &secondary, limit)
+                self.greeted(tcp.seq, &secondary, outlet)
             }
             None => Ok(()),
         }
@@ -70,7 +70,6 @@ impl Connection {
         tcp: &Tcp<'_>,
         outlet: &mut Outlet,
     ) -> Result<(), Trouble> {
-        let limit = self.room(Speaker::Secondary, outlet);
         if self.handshake.is_waiting() {
             let mut waiting = self.queue.iter().filter(|segment| segment.is_live_syn());
             let Some(own) = waiting.next().and_then(|segment| parse(&segment.held.frame)) else {
@@ -79,7 +78,7 @@ impl Connection {
             outlet.openings.met(key);
             self.handshake.meet(&own, tcp)?;
             let isn = own.seq;
-            return self.greeted(isn, tcp, limit);
+            return self.greeted(isn, tcp, outlet);
         }
         let over = self.reset || self.stream.ended();
         if self.handshake.is_repeated(tcp, over) {
@@ -102,11 +101,12 @@ impl Connection {
     }
 
     /// Both have begun the same connection.
-    fn greeted(&mut self, isn: u32, secondary: &Tcp<'_>, limit: usize) -> Result<(), Trouble> {
+    fn greeted(&mut self, isn: u32, secondary: &Tcp<'_>, outlet: &mut Outlet) -> Result<(), Trouble> {
         if let Some(offer) = self.offers.of(secondary) {
             self.offers.secondary(offer, false);
         }
-        self.stream.secondary(after_syn(isn, secondary), limit)
+        let room = self.room(Speaker::Secondary, outlet);
+        self.stream.secondary(after_syn(isn, secondary), room)
     }
 }
 
