@@ -13,8 +13,8 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from colo.model.checkpoint.primary import TABLES as PRIMARY
-from colo.model.checkpoint.secondary import TABLE as SECONDARY
+from colo.model.checkpoint.primary_table import TABLES as PRIMARY
+from colo.model.checkpoint.secondary_table import TABLE as SECONDARY
 from colo.model.role.states import WISHES, WORDS
 from colo.model.role.table import TABLE as ROLE
 from colo.model.role.table import To as RoleTo
@@ -50,7 +50,7 @@ def _actions(made: Iterator[object]) -> str:
 
 
 def primary() -> str:
-    """The primary's checkpoint table, in the mode that the agent uses (`primary_pairing`)."""
+    """The primary's checkpoint table, for the order that is the default."""
     return _checkpoint(PRIMARY["early"])
 
 
@@ -83,8 +83,8 @@ def _item(text: str) -> str:
 
 PARTS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("failover.md", "colo.model.role.table"): role,
-    ("checkpoint.md", "colo.model.checkpoint.primary"): primary,
-    ("checkpoint.md", "colo.model.checkpoint.secondary"): secondary,
+    ("checkpoint.md", "colo.model.checkpoint.primary_table"): primary,
+    ("checkpoint.md", "colo.model.checkpoint.secondary_table"): secondary,
 }
 """(document, name of the part) and what makes it."""
 

@@ -47,6 +47,26 @@ async def test_a_hundred_gets_are_answered_in_lockstep_without_a_mismatch(
     assert after.checkpoints.by_reason.get("mismatch", 0) == before.checkpoints.by_reason.get("mismatch", 0)
 
 
+async def test_a_vm_that_resumes_together_with_its_copy_serves_and_survives_the_loss_of_its_host(
+    tmp_path: Path, lab_guest: Guest
+) -> None:
+    options = Options(checkpoint={"period_ms": 200, "resume": "together"})
+    async with Pair(tmp_path, lab_guest, options) as pair:
+        await pair.protected()
+        counter = pair.client("counter", "counter", "--interval", "0.02")
+        report = await pair.checkpoint()
+        await _run(pair, "gets", "--count", "20")
+        pair.kill("alpha")
+        await pair.until("beta", "degraded")
+        await _run(pair, "gets", "--count", "5")
+        counter.end()
+        record = Record(counter.log)
+        record.read()
+    assert report.pause_ms >= report.phases_ms["loaded"] - report.phases_ms["attach"], "it waits for the copy"
+    assert record.whole
+    assert record.answers > 0
+
+
 async def test_a_page_that_differs_between_the_copies_forces_a_checkpoint_and_is_delivered(
     tmp_path: Path, lab_guest: Guest
 ) -> None:

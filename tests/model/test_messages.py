@@ -18,10 +18,12 @@ from colo.model.messages import (
     Hello,
     Loaded,
     Message,
+    Plan,
     Ready,
     Received,
     Refused,
     Resign,
+    Stored,
     VmShape,
     decode,
     encode,
@@ -30,7 +32,10 @@ from colo.model.messages import (
 
 SHAPE = VmShape("web", 256, 1, "q35", "qemu64", ("52:54:00:c0:10:01",), "7.2.22", "tcg")
 HELLO = Hello(PROTOCOL, "0.1.0", "alpha", 3, SHAPE)
-MESSAGES = [HELLO, Refused("no", 7), Ready(), Received(4), Loaded(4), Resign(), Goodbye("bye")]
+MESSAGES = [
+    *(HELLO, Refused("no", 7), Ready(), Plan(4, rest=True), Received(4), Loaded(4), Stored(4)),
+    *(Resign(), Goodbye("bye")),
+]
 
 
 @pytest.mark.parametrize("message", MESSAGES)
@@ -57,6 +62,9 @@ def test_every_kind_of_message_is_tried() -> None:
         b'{"kind": "received", "checkpoint": "4"}',
         b'{"kind": "received", "checkpoint": true}',
         b'{"kind": "received", "checkpoint": 4.0}',
+        b'{"kind": "plan", "checkpoint": 4}',
+        b'{"kind": "plan", "checkpoint": 4, "rest": 1}',
+        b'{"kind": "plan", "checkpoint": 4, "rest": "no"}',
         b'{"kind": "received", "checkpoint": -1}',
         b'{"kind": "received", "checkpoint": 9223372036854775808}',
         b'{"kind": "received", "checkpoint": 4, "more": 1}',
@@ -93,8 +101,8 @@ def test_a_hello_with_a_bad_field_is_the_peers_error(key: str, value: object) ->
 
 
 def test_a_hello_of_another_protocol_says_so_whatever_its_fields_are() -> None:
-    with pytest.raises(PeerError, match="protocol '2', this agent 1"):
-        decode(b'{"kind": "hello", "protocol": 2, "colour": "blue"}')
+    with pytest.raises(PeerError, match=f"protocol '99', this agent {PROTOCOL}"):
+        decode(b'{"kind": "hello", "protocol": 99, "colour": "blue"}')
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(

@@ -15,6 +15,8 @@ def test_the_defaults_fit_each_other() -> None:
     [
         ({"peer_timeout_ms": 299}, "peer_timeout_ms (299) must be at least 3 * heartbeat_ms (300)"),
         ({"stall_timeout_ms": 699}, "stall_timeout_ms (699) must be at least peer_timeout_ms (700)"),
+        ({"pause_timeout_ms": 1999}, "pause_timeout_ms (1999) must be at least qmp_timeout_ms"),
+        ({"pause_timeout_ms": 5001}, "checkpoint_timeout_ms (5000) must be at least pause_timeout_ms (5001)"),
         ({"checkpoint_timeout_ms": 3999}, "checkpoint_timeout_ms (3999) must be at least 2 * qmp_timeout_ms"),
         (
             {"lease_renew_ms": 901},
@@ -33,7 +35,7 @@ def test_a_violated_inequality_is_a_sentence_with_its_numbers(change: dict[str, 
 
 
 def test_all_violations_are_told_at_once() -> None:
-    assert len(problems(Timing(lease_ttl_ms=300, checkpoint_timeout_ms=10))) == 3
+    assert len(problems(Timing(lease_ttl_ms=300, checkpoint_timeout_ms=10))) == 4
 
 
 def test_the_gate_closes_before_the_lease_ends() -> None:

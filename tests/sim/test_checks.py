@@ -8,9 +8,10 @@ import pytest
 from attrs import evolve
 
 from colo.model import witness as lease
-from colo.model.checkpoint import primary, secondary
+from colo.model.checkpoint import primary_table as primary
+from colo.model.checkpoint import secondary_table as secondary
 from colo.model.checkpoint.actions import Commit, EnterEpoch, ResumeSvm, SendState
-from colo.model.checkpoint.events import Applied, DevicesLoaded, PrimaryLost, SvmStopped, VmResumed
+from colo.model.checkpoint.events import DevicesLoaded, PrimaryLost, Restored, Stored, SvmStopped, VmResumed
 from colo.model.role import table
 from colo.model.role.actions import DropLink, EndPairing, RunAlone
 from colo.model.role.events import GateClosed, PeerLost
@@ -90,15 +91,16 @@ def test_a_standby_that_is_never_struck_off_is_noticed(monkeypatch: pytest.Monke
 
 def test_running_half_a_checkpoint_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     skip = secondary.To(secondary.State.RESUMING, (lambda n: EnterEpoch(n + 1), ResumeSvm))
-    change(monkeypatch, secondary.TABLE, secondary.State.APPLYING, Applied, skip)
+    change(monkeypatch, secondary.TABLE, secondary.State.RESTORING, Restored, skip)
     assert breaks()
 
 
 def test_forgetting_a_received_checkpoint_at_a_failover_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for state in (secondary.State.STOPPING, secondary.State.APPLYING):
+    for state in (secondary.State.STORING, secondary.State.STOPPING, secondary.State.RESTORING):
         forget = secondary.TABLE[secondary.State.RUNNING][PrimaryLost]
         change(monkeypatch, secondary.TABLE, state, PrimaryLost, forget)
-        change(monkeypatch, secondary.TABLE, secondary.State.READY, SvmStopped, secondary.Rule.IGNORE)
+        for report in (Stored, SvmStopped, Restored):
+            change(monkeypatch, secondary.TABLE, secondary.State.READY, report, secondary.Rule.IGNORE)
         change(monkeypatch, secondary.TABLE, secondary.State.READY, DevicesLoaded, secondary.Rule.IGNORE)
     found = False
     for at in range(100, 180):

@@ -12,7 +12,7 @@ from colo.sim.loop import MS
 from colo.sim.world import World
 
 if TYPE_CHECKING:
-    from colo.model.checkpoint.primary import Resume
+    from colo.model.checkpoint.primary_table import Resume
     from colo.sim.agent import Agent
 
 TIGHT = Timing(
@@ -23,11 +23,14 @@ TIGHT = Timing(
     lease_renew_ms=120,
     clock_margin_ms=50,
     qmp_timeout_ms=500,
+    pause_timeout_ms=600,
     checkpoint_timeout_ms=1000,
 )
 """The same world, in less time."""
 
 _SEED = 11
+_THREE = 260
+"""Milliseconds in which three checkpoints are made."""
 _STABLE = {"idle", "degraded", "protected", "standby"}
 
 
@@ -35,15 +38,15 @@ def test_the_timing_of_these_tests_is_sound() -> None:
     assert problems(TIGHT) == ()
 
 
-def start(mode: Resume) -> World:
-    world = World(_SEED, mode=mode, period=25 * MS, flip=0.1, timing=TIGHT)
+def start(mode: Resume, *, rest: bool = False) -> World:
+    world = World(_SEED, mode=mode, period=25 * MS, rest=rest, flip=0.1, timing=TIGHT)
     world.boot("a")
     return world
 
 
-def steps(mode: Resume) -> range:
+def steps(mode: Resume, *, rest: bool) -> range:
     """The steps from the first checkpoint's trigger to the third one's end."""
-    world = start(mode)
+    world = start(mode, rest=rest)
     first = 0
 
     def look(number: int, agent: Agent, _before: bool) -> None:  # noqa: FBT001  the world's call
@@ -52,19 +55,19 @@ def steps(mode: Resume) -> range:
             first = number
 
     world.on_step = look
-    world.run(240)
+    world.run(_THREE)
     return range(first, world.steps + 1)
 
 
-def broken(mode: Resume, fault: str, at: int, *, before: bool) -> World:
-    world = start(mode)
+def broken(mode: Resume, fault: str, at: int, *, rest: bool, before: bool) -> World:
+    world = start(mode, rest=rest)
 
     def strike(number: int, _agent: Agent, now_before: bool) -> None:  # noqa: FBT001  the world's call
         if (number, now_before) == (at, before):
             FAULTS[fault](world)
 
     world.on_step = strike
-    world.run(240)
+    world.run(_THREE)
     return world
 
 
@@ -75,13 +78,24 @@ FAULTS_TRIED = (
 
 
 @pytest.mark.parametrize("fault", FAULTS_TRIED)
-@pytest.mark.parametrize(("mode", "before"), [("early", True), ("early", False), ("together", False)])
-def test_whatever_breaks_at_any_step_the_survivor_is_whole(mode: Resume, fault: str, *, before: bool) -> None:
+@pytest.mark.parametrize(
+    ("mode", "rest", "before"),
+    [
+        ("early", False, True),
+        ("early", False, False),
+        ("together", False, False),
+        ("early", True, False),
+        ("together", True, False),
+    ],
+)
+def test_whatever_breaks_at_any_step_the_survivor_is_whole(
+    mode: Resume, fault: str, *, rest: bool, before: bool
+) -> None:
     """The world checks each release and promotion. Here: what was protected survives and comes back."""
-    tried = steps(mode)
+    tried = steps(mode, rest=rest)
     assert len(tried) > 40
     for at in tried:
-        world = broken(mode, fault, at, before=before)
+        world = broken(mode, fault, at, rest=rest, before=before)
         record = world.witness.record()
         was_protected = record is not None and (record.standby is not None or record.token > 1)
         world.period = 200 * MS
@@ -96,11 +110,12 @@ def test_whatever_breaks_at_any_step_the_survivor_is_whole(mode: Resume, fault: 
             assert len(world.answers) > answered, at
 
 
-def test_the_plan_of_this_test_reaches_all_of_a_checkpoint() -> None:
-    world = start("early")
-    world.run(240)
+@pytest.mark.parametrize(("rest", "last"), [(False, "SayLoaded"), (True, "SayStored")])
+def test_the_plan_of_this_test_reaches_all_of_a_checkpoint(last: str, *, rest: bool) -> None:
+    world = start("early", rest=rest)
+    world.run(_THREE)
     told = world.story()
-    for action in ("MarkCut(checkpoint=3)", "Commit(checkpoint=3)", "SayLoaded(checkpoint=3)"):
+    for action in ("MarkCut(checkpoint=3)", "Commit(checkpoint=3)", f"{last}(checkpoint=3)"):
         assert action in told
     play(world, [Fault(0, "crash a")])
     assert world.states() == {"b": "standby"}

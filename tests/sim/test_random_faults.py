@@ -12,7 +12,7 @@ from colo.sim.loop import MS
 from colo.sim.world import World
 
 if TYPE_CHECKING:
-    from colo.model.checkpoint.primary import Resume
+    from colo.model.checkpoint.primary_table import Resume
 
 RESTING = {"idle", "unprotected", "degraded", "protected", "standby"}
 
@@ -27,13 +27,14 @@ plans = st.lists(
     seed=st.integers(0, 10_000),
     mode=st.sampled_from(["early", "together"]),
     period=st.sampled_from([0, 30, 100, 500]),
+    rest=st.booleans(),
     flip=st.sampled_from([0.0, 0.02, 0.3]),
     plan=plans,
 )
 def test_no_plan_of_faults_makes_the_world_lie_or_hang(
-    seed: int, mode: Resume, period: int, flip: float, plan: list[Fault]
+    seed: int, mode: Resume, period: int, *, rest: bool, flip: float, plan: list[Fault]
 ) -> None:
-    world = World(seed, mode=mode, period=period * MS, flip=flip)
+    world = World(seed, mode=mode, period=period * MS, rest=rest, flip=flip)
     world.boot("a")
     world.run(350)
     play(world, plan)

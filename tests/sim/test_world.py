@@ -11,7 +11,7 @@ from colo.sim.faults import Fault, mend, play
 from colo.sim.world import World
 
 if TYPE_CHECKING:
-    from colo.model.checkpoint.primary import Resume
+    from colo.model.checkpoint.primary_table import Resume
 
 
 def protected(seed: int = 1, mode: Resume = "early") -> World:

@@ -187,6 +187,7 @@ class Duties:
             self.tasks,
             post=lambda event: self._post_primary(pairing, event),
             tell_role=self.tell_role,
+            send=self.link.send,
             tell_round=self.tell_round,
             on_done=self._checkpoint_done,
         )

@@ -11,6 +11,7 @@ from attrs import define, field
 from colo import _core
 from colo.agent.precopy import PreCopy
 from colo.agent.steps import Steps
+from colo.model import messages
 from colo.model.checkpoint import actions, events
 from colo.model.checkpoint.primary import Primary
 from colo.model.role import events as role
@@ -43,6 +44,7 @@ class PrimaryPairing:
     tasks: TaskGroup
     post: Callable[[events.PrimaryEvent], None]
     tell_role: Callable[[role.Event], None]
+    send: Callable[[messages.Message], None]
     tell_round: Callable[[int, int], None]
     machine: Primary | None = None
     on_done: Callable[[CheckpointMeasure], None] = field(default=lambda _: None)
@@ -106,11 +108,12 @@ class PrimaryPairing:
     def _before_first(self, event: events.PrimaryEvent) -> None:
         match event:
             case events.Trigger(events.Reason.FIRST):
-                checkpoint = self.config.checkpoint
+                checkpoint, timing = self.config.checkpoint, self.config.timing
                 self.machine = Primary(
-                    resume="early",
-                    period_ns=checkpoint.period_ms * _NS_PER_MS,
-                    timeout_ns=self.config.timing.checkpoint_timeout_ms * _NS_PER_MS,
+                    resume=checkpoint.resume,
+                    pace=events.Pace(checkpoint.period_ms * _NS_PER_MS, rest=False),
+                    pause_ns=timing.pause_timeout_ms * _NS_PER_MS,
+                    timeout_ns=timing.checkpoint_timeout_ms * _NS_PER_MS,
                 )
             case events.StepFailed(step, why):
                 self.tell_role(role.PeerLost(f"{step} failed: {why}"))
@@ -126,13 +129,19 @@ class PrimaryPairing:
         match event:
             case events.ReceivedByPeer():
                 self._measure.mark("commit")
-            case events.LoadedByPeer():
+            case events.LoadedByPeer() | events.StoredByPeer():
                 self._measure.mark("loaded")
             case _:
                 pass
+        if {"resume", "loaded"} <= self._measure.phases_ms.keys():  # whichever comes first
+            self.measures.done(self._measure)
+            self.on_done(self._measure)
+            self._measure = None
 
     def _do(self, action: actions.PrimaryAction) -> None:
         match action:
+            case actions.SayPlan(n, rest):
+                self.send(messages.Plan(n, rest))
             case actions.PauseIngressAndStop(n):
                 self._steps.start("stop", partial(self._stop, n))
             case actions.MarkCut(n):
@@ -150,7 +159,8 @@ class PrimaryPairing:
                 self.tell_role(role.Committed(n))
             case actions.NoteLoaded(n):
                 self.relay.loaded(n)
-                self._finish()
+            case actions.NoteStored():
+                pass  # the SVM rests: the comparison goes on to expect nothing of it
             case actions.DeclareSecondaryLost(why):
                 self._ended = True
                 self.tell_role(role.PeerLost(why))
@@ -215,9 +225,3 @@ class PrimaryPairing:
         state = await self.vm.hypervisor.read_state()
         self._now.state_bytes = len(state)
         self.relay.send_state(n, self._staging, state)
-
-    def _finish(self) -> None:
-        if self._measure is not None:
-            self.measures.done(self._measure)
-            self.on_done(self._measure)
-        self._measure = None

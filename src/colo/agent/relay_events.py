@@ -78,10 +78,14 @@ class RelayEvents:
                 raise PeerError(f"{type(message).__name__} before the Hellos agreed")
             case messages.Ready():
                 self._peer_ready()
+            case messages.Plan(n, rest):
+                self.duties.to_replica(checkpoint.Planned(n, rest))
             case messages.Received(n):
                 self.duties.to_primary(checkpoint.ReceivedByPeer(n))
             case messages.Loaded(n):
                 self.duties.to_primary(checkpoint.LoadedByPeer(n))
+            case messages.Stored(n):
+                self.duties.to_primary(checkpoint.StoredByPeer(n))
             case messages.Resign():
                 self.step_role(role.PeerResigns())
 

@@ -16,7 +16,7 @@ from colo.model.checkpoint.secondary import Secondary
 from colo.model.role import events as role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from anyio.abc import TaskGroup
 
@@ -53,9 +53,18 @@ class ReplicaPairing:
     _steps: Steps = field(init=False)
     _whole: bool = False
     """The SVM's RAM holds a whole checkpoint, so that only written pages have to be restored."""
+    _timed: Mapping[type, tuple[str, Callable[[int], Awaitable[events.SecondaryEvent]]]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._steps = Steps(self.tasks, self.post)
+        self._timed = {
+            actions.StorePages: ("store", self._store),
+            actions.StopSvm: ("stop", self._stop),
+            actions.RestorePages: ("restore", self._restore),
+            actions.LoadDevices: ("load", self._load),
+            actions.MendPages: ("mend", self._mend),
+            actions.ResumeSvm: ("resume", self._resume),
+        }
         self.relay.begin_secondary(self.replica)
 
     def feed(self, event: events.SecondaryEvent, now: int) -> None:
@@ -69,25 +78,29 @@ class ReplicaPairing:
 
     def _do(self, action: actions.SecondaryAction) -> None:
         match action:
+            case (
+                actions.StorePages(n)
+                | actions.StopSvm(n)
+                | actions.RestorePages(n)
+                | actions.LoadDevices(n)
+                | actions.MendPages(n)
+                | actions.ResumeSvm(n)
+            ):
+                name, work = self._timed[type(action)]
+                self._steps.start(name, partial(work, n))
             case actions.SayReceived(n):
                 self.send(messages.Received(n))
                 self.tell_role(role.Committed(n))
-            case actions.StopSvm():
-                self._steps.start("stop", self._stop)
-            case actions.ApplyPages(n):
-                self._steps.start("apply", partial(self._apply, n))
-            case actions.LoadDevices(n):
-                self._steps.start("load", partial(self._load, n))
-            case actions.MendPages():
-                self._steps.start("mend", self._mend)
+            case actions.PassCut(n):
+                self.relay.stored(n)
             case actions.EnterEpoch(epoch):
                 self.relay.enter_epoch(epoch)
-            case actions.ResumeSvm():
-                self._steps.start("resume", self._resume)
             case actions.Deliver():
                 self.relay.deliver()
             case actions.SayLoaded(n):
                 self.send(messages.Loaded(n))
+            case actions.SayStored(n):
+                self.send(messages.Stored(n))
             case actions.ForgetCheckpoint(n):
                 self.replica.forget(n)
             case actions.ForgetCut():
@@ -101,29 +114,32 @@ class ReplicaPairing:
             case _:
                 assert_never(action)
 
-    async def _stop(self) -> events.SvmStopped:
+    async def _store(self, n: int) -> events.Stored:
+        await anyio.to_thread.run_sync(self.replica.store, n)
+        return events.Stored()
+
+    async def _stop(self, _n: int) -> events.SvmStopped:
         await self.vm.hypervisor.stop_clean()
         self.relay.svm_stopped()
         return events.SvmStopped()
 
-    async def _apply(self, n: int) -> events.Applied:
-        def apply() -> None:
+    async def _restore(self, _n: int) -> events.Restored:
+        def restore() -> None:
             written = self.vm.tracker().collect(stopped=True)
-            self.replica.store(n)
             self.replica.restore(written if self._whole else _core.PageSet.all(self.vm.pages))
             self._whole = True
 
-        await anyio.to_thread.run_sync(apply)
-        return events.Applied()
+        await anyio.to_thread.run_sync(restore)
+        return events.Restored()
 
     async def _load(self, n: int) -> events.DevicesLoaded:
         await self.vm.hypervisor.load(self.replica.device(n))
         return events.DevicesLoaded()
 
-    async def _mend(self) -> events.Mended:
+    async def _mend(self, _n: int) -> events.Mended:
         await anyio.to_thread.run_sync(lambda: self.replica.restore(self.vm.tracker().collect(stopped=True)))
         return events.Mended()
 
-    async def _resume(self) -> events.SvmResumed:
+    async def _resume(self, _n: int) -> events.SvmResumed:
         await self.vm.hypervisor.cont()
         return events.SvmResumed()

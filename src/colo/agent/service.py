@@ -19,7 +19,7 @@ from colo.api.service import (
 )
 from colo.errors import ColoError, PeerUnreachableError, RefusedError
 from colo.model.checkpoint import events as checkpoint
-from colo.model.checkpoint.primary import State as Checkpoint
+from colo.model.checkpoint.primary_table import State as Checkpoint
 from colo.model.errors import NotNowError
 from colo.model.role.events import Failover
 from colo.model.role.states import State
@@ -59,7 +59,7 @@ class Service:
             vm=config.vm.name,
             role=self._role_word(),
             state=role.word,
-            mode="lockstep" if role.state in _PAIRED else None,
+            mode=self._mode() if role.state in _PAIRED else None,
             epoch=self._epoch(),
             step=self._step(),
             token=role.token or None,
@@ -149,6 +149,10 @@ class Service:
         if self.loop.role.state in _SECONDARY:
             return "secondary"
         return "primary" if self.loop.duties.vm is not None else "none"
+
+    def _mode(self) -> str:
+        pairing = self.loop.duties.replica or self.loop.duties.primary
+        return "epoch" if pairing and pairing.machine and pairing.machine.rests else "lockstep"
 
     def _epoch(self) -> int:
         duties = self.loop.duties

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from colo.model.checkpoint.primary_table import Resume
+
 MAX_NICS = 8
 # A unix socket's path holds 107 bytes (unix(7)), and the longest name that we put into the folder has 12.
 _RUN_DIR = FilePath(max_bytes=90, expected="path of a folder, at most 90 bytes")
@@ -155,6 +157,7 @@ class CheckpointConfig:
     hold_limit_ms: int = attrs.field(default=1000, metadata=key(Integer(1, 60_000)))
     max_staging_mib: int = attrs.field(default=1024, metadata=key(Integer(1, 1_048_576)))
     held_mib: int = attrs.field(default=64, metadata=key(Integer(1, 4096)))
+    resume: Resume = attrs.field(default="early", metadata=key(Choice(("early", "together"))))
 
 
 @attrs.frozen
@@ -168,6 +171,7 @@ class TimingConfig:
     lease_renew_ms: int = attrs.field(default=500, metadata=key(Integer(20, 60_000)))
     clock_margin_ms: int = attrs.field(default=200, metadata=key(Integer(1, 10_000)))
     qmp_timeout_ms: int = attrs.field(default=2000, metadata=key(Integer(50, 60_000)))
+    pause_timeout_ms: int = attrs.field(default=2500, metadata=key(Integer(50, 60_000)))
     checkpoint_timeout_ms: int = attrs.field(default=5000, metadata=key(Integer(100, 600_000)))
 
     def inconsistencies(self) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from colo.model.errors import PeerError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Two agents work together only when this is the same on both."""
 
 MAX_BYTES = 16 * 1024
@@ -82,6 +82,14 @@ class Ready:
 
 
 @frozen
+class Plan:
+    """P to S, before anything of this checkpoint: whether S's VM rests after it, or runs the next epoch."""
+
+    checkpoint: int = field(validator=_number)
+    rest: bool
+
+
+@frozen
 class Received:
     """S to P: all of this checkpoint is here. The commit point."""
 
@@ -91,6 +99,13 @@ class Received:
 @frozen
 class Loaded:
     """S to P: the next epoch runs here."""
+
+    checkpoint: int = field(validator=_number)
+
+
+@frozen
+class Stored:
+    """S to P: this checkpoint is put aside, the VM here rests."""
 
     checkpoint: int = field(validator=_number)
 
@@ -107,20 +122,22 @@ class Goodbye:
     reason: str = field(converter=_tidy)
 
 
-Message = Hello | Refused | Ready | Received | Loaded | Resign | Goodbye
+Message = Hello | Refused | Ready | Plan | Received | Loaded | Stored | Resign | Goodbye
 
 KINDS: Mapping[str, type[Message]] = {
     "hello": Hello,
     "refused": Refused,
     "ready": Ready,
+    "plan": Plan,
     "received": Received,
     "loaded": Loaded,
+    "stored": Stored,
     "resign": Resign,
     "goodbye": Goodbye,
 }
 _KIND_OF = {cls: kind for kind, cls in KINDS.items()}
 
-T = TypeVar("T", int, str)
+T = TypeVar("T", int, bool, str)
 
 
 def _exactly(value: Any, cls: type[T]) -> T:  # noqa: ANN401  whatever JSON holds
@@ -132,6 +149,7 @@ def _exactly(value: Any, cls: type[T]) -> T:  # noqa: ANN401  whatever JSON hold
 
 _converter = Converter(forbid_extra_keys=True, detailed_validation=False)
 _converter.register_structure_hook(int, _exactly)
+_converter.register_structure_hook(bool, _exactly)
 _converter.register_structure_hook(str, _exactly)
 
 

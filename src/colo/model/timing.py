@@ -30,6 +30,7 @@ class Timing:
     lease_renew_ms: int = 500
     clock_margin_ms: int = 200
     qmp_timeout_ms: int = 2000
+    pause_timeout_ms: int = 2500
     checkpoint_timeout_ms: int = 5000
 
     @property
@@ -48,8 +49,13 @@ class Timing:
         return self.heartbeat_ms * _NS_PER_MS
 
     @property
+    def pause_ns(self) -> int:
+        """How long the VM may stand still for a checkpoint, and how long for it to run again then."""
+        return self.pause_timeout_ms * _NS_PER_MS
+
+    @property
     def checkpoint_ns(self) -> int:
-        """A checkpoint's deadline, from its trigger to LOADED."""
+        """A checkpoint's deadline, from its trigger to LOADED or STORED."""
         return self.checkpoint_timeout_ms * _NS_PER_MS
 
 
@@ -84,9 +90,19 @@ def _of_peers(t: Timing) -> tuple[_Rule, ...]:
             "a decision loop may pause for longer than the heartbeat thread",
         ),
         (
+            ("pause_timeout_ms", t.pause_timeout_ms),
+            ("qmp_timeout_ms", t.qmp_timeout_ms),
+            "a slow step must fail by itself, with its own name",
+        ),
+        (
             ("checkpoint_timeout_ms", t.checkpoint_timeout_ms),
             ("2 * qmp_timeout_ms", 2 * t.qmp_timeout_ms),
             "a slow step must fail by itself, with its own name",
+        ),
+        (
+            ("checkpoint_timeout_ms", t.checkpoint_timeout_ms),
+            ("pause_timeout_ms", t.pause_timeout_ms),
+            "the pause is part of the checkpoint",
         ),
     )
 

@@ -1,5 +1,5 @@
-"""An agent in miniature: the adapter around the role machine and the witness. See `pairing.py` for the
-checkpoints.
+"""An agent in miniature: the adapter around the role machine and the witness. See `primary_side.py` and
+`secondary_side.py` for the checkpoints.
 
 It shows what the real one must do: queue events and feed them one by one; carry actions out in order; one
 timer per machine; close the link on PeerError.
@@ -18,8 +18,9 @@ from colo.model.role import events as on
 from colo.model.role import lease as ask
 from colo.model.role.machine import Action, Role
 from colo.sim.loop import MS
-from colo.sim.pairing import PrimarySide, SecondarySide
+from colo.sim.primary_side import PrimarySide
 from colo.sim.relay import Relay
+from colo.sim.secondary_side import SecondarySide
 from colo.sim.vm import Vm
 
 if TYPE_CHECKING:
@@ -143,13 +144,13 @@ class Agent:
                 vm.stop()
                 self.feed(on.VmStopped())
 
-        self.host.after(self.world.step_time(), "agent", stopped)
+        self.host.after(self.world.duration(), "agent", stopped)
 
     def _drop_vm(self, why: str) -> None:
         self._discard_side()
         self.relay.close()
         self.vm = None
-        self.host.after(self.world.step_time(), "agent", lambda: self.feed(on.VmDied(why)))
+        self.host.after(self.world.duration(), "agent", lambda: self.feed(on.VmDied(why)))
 
     def _discard_side(self) -> None:
         if self.side:
@@ -235,7 +236,11 @@ class Agent:
                     self.drop_link("not now")
             case messages.Ready():
                 self._ready()
-            case messages.Received() | messages.Loaded() if isinstance(self.side, PrimarySide):
+            case messages.Plan() if isinstance(self.side, SecondarySide):
+                self.side.planned(message)
+            case messages.Received() | messages.Loaded() | messages.Stored() if isinstance(
+                self.side, PrimarySide
+            ):
                 self.side.message(message)
             case messages.Resign():
                 self.feed(on.PeerResigns())

@@ -91,6 +91,8 @@ FAULTS: Mapping[str, Callable[[World], None]] = {
     "reboot w": lambda world: world.witness.reboot(),
     "freeze w": lambda world: world.witness.host.freeze("relay"),
     "thaw w": lambda world: world.witness.host.thaw(),
+    "epochs": lambda world: world.change_mode(rest=True),
+    "lock-step": lambda world: world.change_mode(rest=False),
 }
 
 

@@ -91,7 +91,8 @@ class Relay:
         self.epoch = 1
         self.committed = 0
         self.incoming = None
-        self._after_cut: list[int] | None = None
+        self._cut: int | None = None
+        self._after_cut: list[FrameIn | Cut] = []
         self._held: list[_Held] = []
         self._theirs: dict[tuple[int, int], int] = {}
         self._reported: set[int] = set()
@@ -127,13 +128,15 @@ class Relay:
             case Heartbeat(progress):
                 if progress != self._their_progress:
                     self._their_progress, self._moved = progress, self._heard
-            case FrameIn(request):
-                self._frame_in(request)
+            case FrameIn():
+                self._frame_in(message)
             case FrameOut(epoch, request, value):
                 self._theirs[epoch, request] = value
                 self._compare()
+            case Cut(checkpoint) if self._cut is None:
+                self._cut = checkpoint
             case Cut():
-                self._after_cut = []
+                self._after_cut.append(message)
             case State(checkpoint, damaged=True):
                 self._report("state_damaged", checkpoint)
             case State(checkpoint):
@@ -165,11 +168,11 @@ class Relay:
         elif self.vm and self.mode == "alone":
             self.vm.feed(request)
 
-    def _frame_in(self, request: int) -> None:
-        if self._after_cut is not None:
-            self._after_cut.append(request)
+    def _frame_in(self, frame: FrameIn) -> None:
+        if self._cut is not None:
+            self._after_cut.append(frame)
         elif self.vm and self.mode == "secondary":
-            self.vm.feed(request)
+            self.vm.feed(frame.request)
 
     def output(self, request: int, value: int) -> None:
         """A frame of the VM."""
@@ -257,11 +260,18 @@ class Relay:
         """Labels what the VM sends from here on."""
         self.epoch = epoch
 
+    def stored(self, checkpoint: int) -> None:
+        """What came before this cut is part of its checkpoint."""
+        if Cut(checkpoint) in self._after_cut:
+            del self._after_cut[: self._after_cut.index(Cut(checkpoint)) + 1]
+            self._cut = checkpoint
+
     def deliver(self) -> None:
         """The frames after the cut go to the VM: the checkpoint is loaded, or will never come."""
-        waiting, self._after_cut = self._after_cut or [], None
-        for request in waiting:
-            self._frame_in(request)
+        waiting, self._after_cut, self._cut = self._after_cut, [], None
+        for entry in waiting:
+            if isinstance(entry, FrameIn):
+                self._frame_in(entry)
 
     def close(self) -> None:
         """Nothing in, nothing out."""

@@ -18,14 +18,15 @@ from colo.sim.agent import Agent
 from colo.sim.hosts import Host
 from colo.sim.loop import MS, Loop
 from colo.sim.network import End, Network
-from colo.sim.pairing import SecondarySide
+from colo.sim.primary_side import PrimarySide
+from colo.sim.secondary_side import SecondarySide
 from colo.sim.vm import covers
 from colo.sim.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from colo.model.checkpoint.primary import Resume
+    from colo.model.checkpoint.primary_table import Resume
 
 _REPEAT = 40 * MS
 _THINK = 5 * MS
@@ -37,7 +38,9 @@ class ViolationError(AssertionError):
 
 
 class World:
-    """Everything from one seed. `flip`: how often a VM answers with something of its own."""
+    """Everything from one seed. `flip`: how often a VM answers with something of its own. `rest`: the
+    secondary's VM rests between checkpoints.
+    """
 
     def __init__(
         self,
@@ -45,12 +48,14 @@ class World:
         *,
         mode: Resume = "early",
         period: int = 100 * MS,
+        rest: bool = False,
         flip: float = 0.02,
         timing: Timing | None = None,
     ) -> None:
         self.dice = Random(seed)  # noqa: S311  a simulation
         self.mode = mode
         self.period = period
+        self.rest = rest
         self.flip = flip
         self.timing = timing or Timing()
         self.loop = Loop()
@@ -62,6 +67,7 @@ class World:
         self.steps = 0
         self.on_step: Callable[[int, Agent, bool], None] = lambda _number, _agent, _before: None
         self._failing: set[str] = set()
+        self._hindered: dict[tuple[str, str], int | None] = {}
         self._trace: deque[tuple[int, str, object]] = deque(maxlen=_TRACE)
         self._client(0)
 
@@ -74,9 +80,13 @@ class World:
         """The other of the two."""
         return self.hosts["b" if host.name == "a" else "a"]
 
-    def step_time(self) -> int:
-        """How long a step takes this time."""
+    def duration(self) -> int:
+        """How long something takes this time."""
         return self.dice.randint(MS // 2, 6 * MS)
+
+    def step_time(self, host: Host, step: str) -> int | None:
+        """How long this step of a checkpoint takes there; None for ever."""
+        return self._hindered.pop((host.name, step), self.duration())
 
     def fails(self, host: Host) -> bool:
         """Whether a step fails this time."""
@@ -181,9 +191,20 @@ class World:
         self.hosts[node].boot()
         self.agents[node] = Agent(self, self.hosts[node])
 
+    def change_mode(self, *, rest: bool) -> None:
+        """The policy of whoever protects the VM decides for epochs, or for lock-step."""
+        self.rest = rest
+        for agent in self.agents.values():
+            if isinstance(agent.side, PrimarySide):
+                agent.side.change_pace()
+
     def fail_next_step(self, node: str) -> None:
         """The next step of a checkpoint on that host fails; the next state that it sends arrives damaged."""
         self._failing.add(node)
+
+    def hinder_next_step(self, node: str, step: str, takes: int | None) -> None:
+        """The next step of that name on that host takes so many ns, or never ends."""
+        self._hindered[node, step] = takes
 
     def states(self) -> dict[str, str]:
         """Of the agents that live."""

@@ -13,15 +13,18 @@ from colo.model.checkpoint.actions import (
     DeclareVmLost,
     MarkCut,
     NoteLoaded,
+    NoteStored,
     PauseIngressAndStop,
     PrimaryAction,
     ResumeVm,
     SaveState,
+    SayPlan,
     SendState,
 )
 from colo.model.checkpoint.events import (
     Deadline,
     LoadedByPeer,
+    Pace,
     PagesCollected,
     PeerLost,
     PrimaryEvent,
@@ -29,11 +32,13 @@ from colo.model.checkpoint.events import (
     ReceivedByPeer,
     StateSaved,
     StepFailed,
+    StoredByPeer,
     Trigger,
     VmResumed,
     VmStopped,
 )
-from colo.model.checkpoint.primary import TABLES, Primary, Resume, Rule, State, To
+from colo.model.checkpoint.primary import Primary
+from colo.model.checkpoint.primary_table import TABLES, Resume, Rule, State, To
 from colo.model.errors import LocalError, PeerError
 from colo.model.table import Fault
 
@@ -45,11 +50,12 @@ EVENTS = get_args(PrimaryEvent)
 EARLY = (VmStopped(), StateSaved(), PagesCollected(1, 1), VmResumed(), ReceivedByPeer(1), LoadedByPeer(1))
 TOGETHER = (VmStopped(), StateSaved(), PagesCollected(1, 1), ReceivedByPeer(1), LoadedByPeer(1), VmResumed())
 WAYS: dict[Resume, tuple[PrimaryEvent, ...]] = {"early": EARLY, "together": TOGETHER}
-PERIOD, TIMEOUT = 500, 5000
+PERIOD, PAUSE, TIMEOUT = 500, 2000, 5000
+RUN, REST = Pace(PERIOD, rest=False), Pace(PERIOD, rest=True)
 
 
 def machine(mode: Resume = "early", *events: PrimaryEvent) -> Primary:
-    primary = Primary(resume=mode, period_ns=PERIOD, timeout_ns=TIMEOUT)
+    primary = Primary(resume=mode, pace=RUN, pause_ns=PAUSE, timeout_ns=TIMEOUT)
     for event in events:
         primary.step(event, 0)
     return primary
@@ -72,7 +78,7 @@ def test_early_the_vm_runs_before_its_state_is_sent() -> None:
     primary = machine()
     done = [primary.step(event, 0) for event in (Trigger(Reason.FIRST), *EARLY)]
     assert done == [
-        (PauseIngressAndStop(1),),
+        (SayPlan(1, rest=False), PauseIngressAndStop(1)),
         (MarkCut(1), SaveState(1)),
         (CollectPages(1),),
         (ResumeVm(1),),
@@ -102,6 +108,7 @@ def test_together_the_vm_runs_when_the_secondarys_does() -> None:
         (Reason.QUEUE_LIMIT, 4, True),
         (Reason.DIRTY_LIMIT, 4, True),
         (Reason.PERIOD, 5, False),
+        (Reason.OUTPUT, 4, False),
     ],
 )
 def test_a_trigger_in_flight_makes_one_more_checkpoint_unless_this_one_answers_it(
@@ -122,12 +129,12 @@ def test_the_period_counts_from_the_end_of_the_exchange() -> None:
     primary.step(LoadedByPeer(1), 1000)
     assert primary.next_timer() == 1000 + PERIOD
     assert primary.handle_timer(1000 + PERIOD - 1) == ()
-    assert primary.handle_timer(1000 + PERIOD) == (PauseIngressAndStop(2),)
+    assert primary.handle_timer(1000 + PERIOD) == (SayPlan(2, rest=False), PauseIngressAndStop(2))
     assert "period" in primary.why
 
 
 def test_without_a_period_there_is_no_timer_between_checkpoints() -> None:
-    primary = Primary(resume="early", period_ns=0, timeout_ns=TIMEOUT)
+    primary = Primary(resume="early", pace=Pace(0, rest=False), pause_ns=PAUSE, timeout_ns=TIMEOUT)
     for event in (Trigger(Reason.FIRST), *EARLY):
         primary.step(event, 0)
     assert primary.next_timer() is None
@@ -162,8 +169,8 @@ def test_trouble_while_the_vm_runs_gives_the_secondary_up_at_once(steps: int) ->
 @pytest.mark.parametrize("mode", MODES)
 def test_the_deadline_names_the_step_that_was_late(mode: Resume) -> None:
     primary = in_flight(mode, 1)
-    assert primary.next_timer() == TIMEOUT
-    assert primary.handle_timer(TIMEOUT) == (ResumeVm(1),)
+    assert primary.next_timer() == PAUSE
+    assert primary.handle_timer(PAUSE) == (ResumeVm(1),)
     assert primary.why == "checkpoint 1 was still saving at its deadline"
 
 
@@ -178,9 +185,16 @@ def test_a_vm_that_cannot_be_resumed_is_lost_and_the_secondary_is_kept() -> None
 
 def test_a_vm_that_hangs_in_resuming_is_lost_at_the_second_deadline() -> None:
     primary = in_flight("early", 3)
-    assert primary.handle_timer(TIMEOUT) == ()
-    (lost,) = primary.handle_timer(2 * TIMEOUT)
+    assert primary.handle_timer(PAUSE) == ()
+    (lost,) = primary.handle_timer(2 * PAUSE)
     assert isinstance(lost, DeclareVmLost)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_while_the_vm_stands_still_the_deadline_is_that_of_the_pause(mode: Resume) -> None:
+    for steps in range(len(WAYS[mode])):
+        still = steps in steps_with_vm_stopped(mode) or (mode, steps) in {("early", 3), ("together", 5)}
+        assert in_flight(mode, steps).next_timer() == (PAUSE if still else TIMEOUT)
 
 
 def test_an_answer_to_another_checkpoint_is_the_peers_error_and_changes_nothing() -> None:
@@ -201,6 +215,57 @@ def test_a_report_that_nobody_waits_for_is_our_own_bug() -> None:
         machine().step(VmStopped(), 0)
 
 
+def settled(*more: PrimaryEvent) -> Primary:
+    """Checkpoint 1 is loaded; then these."""
+    return machine("early", Trigger(Reason.FIRST), *EARLY, *more)
+
+
+def carry_on(primary: Primary, answer: type[LoadedByPeer | StoredByPeer]) -> list[PrimaryAction]:
+    n = primary.checkpoint
+    steps = (VmStopped(), StateSaved(), PagesCollected(1, 1), VmResumed(), ReceivedByPeer(n), answer(n))
+    return [action for step in steps for action in primary.step(step, 0)]
+
+
+def test_the_first_checkpoint_is_loaded_even_if_the_secondary_is_to_rest_and_the_second_follows_at_once() -> (
+    None
+):
+    primary = Primary(resume="early", pace=REST, pause_ns=PAUSE, timeout_ns=TIMEOUT)
+    assert SayPlan(1, rest=False) in primary.step(Trigger(Reason.FIRST), 0)
+    assert carry_on(primary, LoadedByPeer)[-2:] == [SayPlan(2, rest=True), PauseIngressAndStop(2)]
+    assert primary.reason is Reason.MODE
+    assert carry_on(primary, StoredByPeer)[-1] == NoteStored(2)
+    assert primary.state is State.RUNNING
+
+
+@pytest.mark.parametrize("steps", range(7))
+def test_a_change_of_mode_begins_with_a_checkpoint_as_soon_as_none_is_in_flight(steps: int) -> None:
+    primary = machine("early", *(Trigger(Reason.FIRST), *EARLY)[:steps])
+    primary.step(REST, 0)
+    if steps:
+        done = [action for event in EARLY[steps - 1 :] for action in primary.step(event, 0)]
+        assert done[-2:] == [SayPlan(2, rest=True), PauseIngressAndStop(2)]
+    else:
+        assert primary.state is State.RUNNING, "before the first checkpoint nothing changes"
+
+
+def test_the_same_mode_with_another_period_only_moves_the_timer() -> None:
+    primary = settled()
+    assert primary.step(Pace(3 * PERIOD, rest=False), 10) == ()
+    assert primary.next_timer() == 3 * PERIOD
+    assert primary.step(Pace(0, rest=False), 10) == ()
+    assert primary.next_timer() is None
+
+
+@pytest.mark.parametrize("rests", [False, True])
+def test_an_answer_against_the_plan_is_the_peers_error(*, rests: bool) -> None:
+    primary = settled(REST if rests else Trigger(Reason.OPERATOR))
+    for event in (VmStopped(), StateSaved(), PagesCollected(1, 1), VmResumed(), ReceivedByPeer(2)):
+        primary.step(event, 0)
+    with pytest.raises(PeerError):
+        primary.step(LoadedByPeer(2) if rests else StoredByPeer(2), 0)
+    primary.step(StoredByPeer(2) if rests else LoadedByPeer(2), 0)
+
+
 events = st.one_of(
     st.builds(Trigger, st.sampled_from(Reason)),
     st.just(VmStopped()),
@@ -209,6 +274,8 @@ events = st.one_of(
     st.just(VmResumed()),
     st.builds(ReceivedByPeer, st.integers(1, 3)),
     st.builds(LoadedByPeer, st.integers(1, 3)),
+    st.builds(StoredByPeer, st.integers(1, 3)),
+    st.sampled_from([RUN, REST, Pace(0, rest=False)]),
     st.just(StepFailed("step", "why")),
     st.just(PeerLost("why")),
     st.just(Deadline()),

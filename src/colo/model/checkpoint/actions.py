@@ -18,6 +18,14 @@ class _OfCheckpoint:
 # --- the primary's ---
 
 
+@frozen
+class SayPlan:
+    """Tell the secondary what follows this checkpoint: its VM rests, or runs."""
+
+    checkpoint: int
+    rest: bool
+
+
 class PauseIngressAndStop(_OfCheckpoint):
     """Let the VM read what it was sent, then stop it. *Reports* VmStopped."""
 
@@ -50,6 +58,10 @@ class NoteLoaded(_OfCheckpoint):
     """The secondary's VM runs the next epoch."""
 
 
+class NoteStored(_OfCheckpoint):
+    """The secondary has put it aside, its VM rests: nobody will agree to anything."""
+
+
 @frozen
 class DeclareSecondaryLost:
     """The VM runs, but this pairing is over. Goes to the role machine as PeerLost."""
@@ -65,8 +77,8 @@ class DeclareVmLost:
 
 
 PrimaryAction = (
-    PauseIngressAndStop | MarkCut | SaveState | CollectPages | ResumeVm | SendState
-    | Commit | NoteLoaded | DeclareSecondaryLost | DeclareVmLost
+    SayPlan | PauseIngressAndStop | MarkCut | SaveState | CollectPages | ResumeVm | SendState
+    | Commit | NoteLoaded | NoteStored | DeclareSecondaryLost | DeclareVmLost
 )  # fmt: skip
 
 
@@ -77,12 +89,20 @@ class SayReceived(_OfCheckpoint):
     """Tell the primary: from here on this checkpoint is what survives."""
 
 
+class StorePages(_OfCheckpoint):
+    """Bring the RAM cache to the checkpoint; the VM is not touched. *Reports* Stored."""
+
+
+class PassCut(_OfCheckpoint):
+    """What came in before the cut is part of the checkpoint that is stored: none of it will be delivered."""
+
+
 class StopSvm(_OfCheckpoint):
     """Stop the secondary's VM; what it sends from here on is dropped. *Reports* SvmStopped."""
 
 
-class ApplyPages(_OfCheckpoint):
-    """Bring the RAM cache and the VM's RAM to the checkpoint. *Reports* Applied."""
+class RestorePages(_OfCheckpoint):
+    """Bring the VM's RAM to the cache. *Reports* Restored."""
 
 
 class LoadDevices(_OfCheckpoint):
@@ -110,6 +130,10 @@ class Deliver(_OfCheckpoint):
 
 class SayLoaded(_OfCheckpoint):
     """Tell the primary that the next epoch runs here."""
+
+
+class SayStored(_OfCheckpoint):
+    """Tell the primary that the checkpoint is in the cache, and that the VM rests."""
 
 
 class ForgetCheckpoint(_OfCheckpoint):
@@ -142,6 +166,7 @@ class LoseReplica:
 
 
 SecondaryAction = (
-    SayReceived | StopSvm | ApplyPages | LoadDevices | MendPages | EnterEpoch | ResumeSvm | Deliver |
-    SayLoaded | ForgetCheckpoint | ForgetCut | ReadyToPromote | LosePrimary | LoseReplica
+    SayReceived | StorePages | PassCut | StopSvm | RestorePages | LoadDevices | MendPages | EnterEpoch |
+    ResumeSvm | Deliver | SayLoaded | SayStored | ForgetCheckpoint | ForgetCut | ReadyToPromote |
+    LosePrimary | LoseReplica
 )  # fmt: skip

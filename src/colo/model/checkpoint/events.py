@@ -17,6 +17,8 @@ class Reason(Enum):
     QUEUE_LIMIT = "queue-limit"
     DIRTY_LIMIT = "dirty-limit"
     OPERATOR = "operator"
+    OUTPUT = "output"
+    MODE = "mode"
 
 
 @frozen
@@ -36,6 +38,16 @@ class Trigger:
 
     reason: Reason
     detail: str = ""
+
+
+@frozen
+class Pace:
+    """The policy: how checkpoints go on. `period_ns`: the longest from the end of one to the next, 0 for
+    ever; `rest`: the secondary's VM rests between them.
+    """
+
+    period_ns: int
+    rest: bool
 
 
 @frozen
@@ -76,6 +88,13 @@ class LoadedByPeer:
 
 
 @frozen
+class StoredByPeer:
+    """Message of the secondary: it has put this checkpoint aside, and its VM rests."""
+
+    checkpoint: int
+
+
+@frozen
 class PeerLost:
     """The role machine has given up the secondary."""
 
@@ -84,16 +103,26 @@ class PeerLost:
 
 @frozen
 class Deadline:
-    """The checkpoint takes longer than `checkpoint_timeout`. Made by the machine's own timer."""
+    """The VM stands still for longer than `pause_timeout`, or the checkpoint takes longer than
+    `checkpoint_timeout`. Made by the machine's own timer.
+    """
 
 
 PrimaryEvent = (
-    Trigger | VmStopped | StateSaved | PagesCollected | VmResumed
-    | ReceivedByPeer | LoadedByPeer | StepFailed | PeerLost | Deadline
+    Trigger | Pace | VmStopped | StateSaved | PagesCollected | VmResumed
+    | ReceivedByPeer | LoadedByPeer | StoredByPeer | StepFailed | PeerLost | Deadline
 )  # fmt: skip
 
 
 # --- the secondary's ---
+
+
+@frozen
+class Planned:
+    """Message of the primary, before anything of this checkpoint: what the VM does after it."""
+
+    checkpoint: int
+    rest: bool
 
 
 @frozen
@@ -112,13 +141,18 @@ class StateDamaged:
 
 
 @frozen
+class Stored:
+    """Report of StorePages."""
+
+
+@frozen
 class SvmStopped:
     """Report of StopSvm."""
 
 
 @frozen
-class Applied:
-    """Report of ApplyPages."""
+class Restored:
+    """Report of RestorePages."""
 
 
 @frozen
@@ -144,13 +178,6 @@ class PrimaryLost:
 
 
 SecondaryEvent = (
-    StateComplete
-    | StateDamaged
-    | SvmStopped
-    | Applied
-    | DevicesLoaded
-    | Mended
-    | SvmResumed
-    | StepFailed
-    | PrimaryLost
-)
+    Planned | StateComplete | StateDamaged | Stored | SvmStopped | Restored | DevicesLoaded | Mended
+    | SvmResumed | StepFailed | PrimaryLost
+)  # fmt: skip

@@ -4,151 +4,67 @@ Everything for checkpoint n is collected aside, nothing is changed, until it is 
 says RECEIVED and must finish, with or without the primary. Lost primary before that: forget n and run on. A
 step that fails after it leaves neither the old state nor the new one: the replica is lost, the primary is
 told, and nothing is promoted.
+
+What "finish" means, the primary has said before (its plan): the VM here runs the next epoch, or it rests and
+the checkpoint only goes into the cache. A VM that rests is loaded when the primary is lost, or when a plan
+says so.
 """
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING
-
-from attrs import frozen
-
 from colo.model.checkpoint.actions import (
-    ApplyPages,
     Deliver,
-    EnterEpoch,
     ForgetCheckpoint,
-    ForgetCut,
-    LoadDevices,
     LosePrimary,
     LoseReplica,
-    MendPages,
+    PassCut,
     ReadyToPromote,
-    ResumeSvm,
+    RestorePages,
     SayLoaded,
     SayReceived,
+    SayStored,
     SecondaryAction,
     StopSvm,
+    StorePages,
 )
 from colo.model.checkpoint.events import (
-    Applied,
-    DevicesLoaded,
-    Mended,
+    Planned,
     PrimaryLost,
     SecondaryEvent,
     StateComplete,
     StateDamaged,
     StepFailed,
-    SvmResumed,
-    SvmStopped,
 )
+from colo.model.checkpoint.secondary_table import FROM_PRIMARY, TABLE, Rule, State, To
 from colo.model.errors import PeerError
-from colo.model.table import OWN_BUG, PEER_ERROR, Fault, blame, each
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-
-class State(Enum):
-    """Where the replica is."""
-
-    EMPTY = "empty"  # no checkpoint yet: nothing that could run
-    RUNNING = "running"  # runs epoch `epoch`; its checkpoint may be coming in
-    STOPPING = "stopping"  # from here to RESUMING: received, being put in place
-    APPLYING = "applying"
-    LOADING = "loading"
-    MENDING = "mending"
-    RESUMING = "resuming"
-    READY = "ready"  # the primary is gone, the VM here runs and may be promoted
-    LOST = "lost"
-
-
-class Rule(Enum):
-    """Entries that are more than a transition."""
-
-    RECEIVE = "the checkpoint is whole: say so, and put it in place"
-    DISTRUST = "the checkpoint is damaged: the VM here is good, the primary's stream is not"
-    RESUMED = "the next epoch runs here"
-    FINISH_ALONE = "the primary is lost after RECEIVED: finish, then be ready"
-    LOSE = "the replica is lost"
-    IGNORE = "nothing"
-
-
-@frozen
-class To:
-    """A transition; each action is made for the checkpoint that is being put in place."""
-
-    state: State
-    do: tuple[Callable[[int], SecondaryAction], ...]
-
-
-Entry = To | Rule | Fault
-
-
-def _next_epoch(checkpoint: int) -> EnterEpoch:
-    return EnterEpoch(checkpoint + 1)
-
-
-def _ready(_checkpoint: int) -> ReadyToPromote:
-    return ReadyToPromote()
-
-
-_REPORTS = (SvmStopped, Applied, DevicesLoaded, Mended, SvmResumed)
-
-
-def _placing(report: type, entry: Entry) -> Mapping[type, Entry]:
-    """A row of a state that puts a received checkpoint in place: the report it waits for, and the rest."""
-    return {
-        **each(OWN_BUG, *_REPORTS),
-        StepFailed: Rule.LOSE,
-        PrimaryLost: Rule.FINISH_ALONE,
-        **each(PEER_ERROR, StateComplete, StateDamaged),  # the next one must wait for our LOADED
-        report: entry,
-    }
-
-
-TABLE: Mapping[State, Mapping[type, Entry]] = {
-    State.EMPTY: {
-        StateComplete: Rule.RECEIVE,
-        **each(Rule.LOSE, StateDamaged, PrimaryLost),
-        **each(OWN_BUG, *_REPORTS, StepFailed),
-    },
-    State.RUNNING: {
-        StateComplete: Rule.RECEIVE,
-        StateDamaged: Rule.DISTRUST,
-        PrimaryLost: To(State.READY, (ForgetCheckpoint, ForgetCut, _ready)),
-        **each(OWN_BUG, *_REPORTS, StepFailed),
-    },
-    State.STOPPING: _placing(SvmStopped, To(State.APPLYING, (ApplyPages,))),
-    State.APPLYING: _placing(Applied, To(State.LOADING, (LoadDevices,))),
-    State.LOADING: _placing(DevicesLoaded, To(State.MENDING, (MendPages,))),
-    State.MENDING: _placing(Mended, To(State.RESUMING, (_next_epoch, ResumeSvm))),
-    State.RESUMING: _placing(SvmResumed, Rule.RESUMED),
-    State.READY: {
-        # What the relay had queued before the link was dropped.
-        **each(Rule.IGNORE, StateComplete, StateDamaged, PrimaryLost),
-        **each(OWN_BUG, *_REPORTS, StepFailed),
-    },
-    State.LOST: each(Rule.IGNORE, *_REPORTS, StepFailed, StateComplete, StateDamaged, PrimaryLost),
-}
+from colo.model.table import Fault, blame
 
 
 class Secondary:
-    """One pairing's replica. `epoch` is what its VM runs (0: nothing yet); checkpoint `epoch` comes next."""
+    """One pairing's replica. `epoch` is what its VM runs, or would run if it did not rest (0: nothing yet);
+    checkpoint `epoch` comes next.
+    """
 
     def __init__(self) -> None:
         self.state = State.EMPTY
         self.epoch = 0
         self.why = "no checkpoint yet"
+        self._plan: Planned | None = None
         self._checkpoint = 0
+        self._stopped = False
         self._alone = False
+
+    @property
+    def rests(self) -> bool:
+        """The VM rests, by the last plan."""
+        return self._plan is not None and self._plan.rest
 
     def step(self, event: SecondaryEvent, _now: int) -> tuple[SecondaryAction, ...]:
         """The next actions. Raises PeerError or LocalError, and has then changed nothing.
 
         There is no timer here: every step has its own deadline, and the primary watches the whole.
         """
-        if self._alone and isinstance(event, StateComplete | StateDamaged | PrimaryLost):
+        if self._alone and isinstance(event, (*FROM_PRIMARY, PrimaryLost)):
             return ()  # queued before the link was dropped
         entry = TABLE[self.state][type(event)]
         if isinstance(entry, Fault):
@@ -166,31 +82,59 @@ class Secondary:
         return tuple(make(checkpoint) for make in to.do)
 
     def _apply(self, rule: Rule, event: SecondaryEvent) -> tuple[SecondaryAction, ...]:
+        done: tuple[SecondaryAction, ...] = ()
         match rule, event:
+            case Rule.PLAN, Planned():
+                self._check_next(event.checkpoint)
+                self._plan = event
             case Rule.RECEIVE, StateComplete():
-                return self._receive(event)
-            case Rule.DISTRUST, _:
-                return (LosePrimary(self._sentence(event)),)
+                done = self._receive(event)
+            case Rule.STORED, _:
+                done = (PassCut(self._checkpoint), *self._stored())
+            case Rule.STOPPED, _:
+                self._stopped = True
+                done = self._stored()
             case Rule.RESUMED, _:
-                return self._resumed()
+                done = self._resumed()
+            case Rule.DISTRUST, _:
+                done = (LosePrimary(self._sentence(event)),)
+            case Rule.WAKE, _:
+                done = self._wake(event)
             case Rule.FINISH_ALONE, _:
                 self._alone = True
                 self.why = f"{self._sentence(event)}; finishing checkpoint {self._checkpoint}"
             case Rule.LOSE, _:
-                self.why = self._sentence(event)
-                self.state = State.LOST
-                return (LoseReplica(self.why),)
-        return ()
+                self.why, self.state = self._sentence(event), State.LOST
+                done = (LoseReplica(self.why),)
+        return done
+
+    def _check_next(self, checkpoint: int) -> None:
+        if checkpoint != (self.epoch or checkpoint):
+            raise PeerError(f"checkpoint {checkpoint} came, {self.epoch} is the next")
 
     def _receive(self, event: StateComplete) -> tuple[SecondaryAction, ...]:
-        if event.checkpoint != (self.epoch or event.checkpoint):
-            raise PeerError(f"checkpoint {event.checkpoint} came while epoch {self.epoch} runs")
-        self.state = State.STOPPING
+        self._check_next(event.checkpoint)
+        if self._plan is None or self._plan.checkpoint != event.checkpoint:
+            raise PeerError(f"checkpoint {event.checkpoint} came without a plan")
+        self.state = State.STORING
         self._checkpoint = event.checkpoint
         self.why = f"checkpoint {event.checkpoint} received"
-        return (SayReceived(event.checkpoint), StopSvm(event.checkpoint))
+        return (SayReceived(event.checkpoint), StorePages(event.checkpoint))
+
+    def _stored(self) -> tuple[SecondaryAction, ...]:
+        if not self._stopped:
+            self.state = State.STOPPING
+            return (StopSvm(self._checkpoint),)
+        if self._alone or not self.rests:
+            self.state = State.RESTORING
+            return (RestorePages(self._checkpoint),)
+        self.state = State.RESTING
+        self.epoch = self._checkpoint + 1
+        self.why = f"checkpoint {self._checkpoint} is stored, the VM rests"
+        return (SayStored(self._checkpoint),)
 
     def _resumed(self) -> tuple[SecondaryAction, ...]:
+        self._stopped = False
         self.epoch = self._checkpoint + 1
         self.why = f"epoch {self.epoch} runs"
         if self._alone:
@@ -198,6 +142,12 @@ class Secondary:
             return (Deliver(self._checkpoint), ReadyToPromote())
         self.state = State.RUNNING
         return (Deliver(self._checkpoint), SayLoaded(self._checkpoint))
+
+    def _wake(self, event: SecondaryEvent) -> tuple[SecondaryAction, ...]:
+        self._alone = True
+        self.state = State.RESTORING
+        self.why = f"{self._sentence(event)}; loading checkpoint {self._checkpoint}"
+        return (ForgetCheckpoint(self.epoch), RestorePages(self._checkpoint))
 
     def _sentence(self, event: SecondaryEvent) -> str:
         match event:
