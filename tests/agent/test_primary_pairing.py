@@ -12,6 +12,8 @@ from attrs import define, field
 
 from colo.agent.measures import Measures
 from colo.agent.primary_pairing import PrimaryPairing
+from colo.config.schema import CheckpointConfig, TimingConfig
+from colo.model import messages
 from colo.model.checkpoint import events
 
 pytestmark = pytest.mark.anyio
@@ -20,19 +22,9 @@ _PATIENCE_S = 5.0
 
 
 @define
-class _Checkpoint:
-    period_ms: int = 0
-
-
-@define
-class _Timing:
-    checkpoint_timeout_ms: int = 5000
-
-
-@define
 class _Config:
-    checkpoint: _Checkpoint = field(factory=_Checkpoint)
-    timing: _Timing = field(factory=_Timing)
+    checkpoint: CheckpointConfig = field(factory=CheckpointConfig)
+    timing: TimingConfig = field(factory=TimingConfig)
 
 
 @define
@@ -65,6 +57,7 @@ class _Vm:
 async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None:
     relay, vm = _Relay(), _Vm()
     posted: list[Any] = []
+    sent: list[messages.Message] = []
     async with anyio.create_task_group() as tasks:
         pairing = PrimaryPairing(
             cast("Any", _Config()),
@@ -74,6 +67,7 @@ async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None
             tasks,
             posted.append,
             tell_role=lambda _: None,
+            send=sent.append,
             tell_round=lambda _number, _pages: None,
         )
         pairing.feed(events.Trigger(events.Reason.FIRST), 0)
@@ -82,3 +76,4 @@ async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None
     assert relay.read
     assert vm.calls == ["attach", "stop"]
     assert posted == [events.VmStopped()]
+    assert sent == [messages.Plan(1, rest=False)]
