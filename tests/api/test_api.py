@@ -23,8 +23,10 @@ from colo.api.service import (
     Checkpoints,
     Divergence,
     Divergences,
+    Measured,
     Progress,
     Status,
+    Why,
 )
 from colo.errors import (
     AddressInUseError,
@@ -68,6 +70,9 @@ DIVERGED = Divergences(
 )
 
 
+WHY = Why("epoch", 4.5, "they differ", "a try", 1, 20, 200, "20 ms", (Measured("time", 62.5, 50, 25, "%"),))
+
+
 class PlayedAgent:
     """Answers what it is told to; `fails` is raised by every call."""
 
@@ -90,6 +95,10 @@ class PlayedAgent:
     async def divergences(self) -> Divergences:
         await self._answer()
         return DIVERGED
+
+    async def why(self) -> Why:
+        await self._answer()
+        return WHY
 
     async def protect(self) -> AsyncGenerator[Progress, None]:
         try:
@@ -140,6 +149,11 @@ async def test_status_comes_back_whole(agent: PlayedAgent, tmp_path: Path) -> No
 async def test_divergences_come_back_whole(agent: PlayedAgent, tmp_path: Path) -> None:
     async with running(agent, tmp_path), AgentClient(tmp_path) as client:
         assert await client.divergences() == DIVERGED
+
+
+async def test_why_comes_back_whole(agent: PlayedAgent, tmp_path: Path) -> None:
+    async with running(agent, tmp_path), AgentClient(tmp_path) as client:
+        assert await client.why() == WHY
 
 
 async def test_operations(agent: PlayedAgent, tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ from colo.api.service import (
     Checkpoints,
     Divergence,
     Divergences,
+    Measured,
     Progress,
     Status,
+    Why,
 )
 from colo.cli import main
 from colo.pki import create_authority, issue_node
@@ -90,6 +92,16 @@ class PlayedAgent:
                 Divergence(2, 2_000_000_000, 5, 0, flow, "missing", None, "", "", 100.0, "no SYN"),
                 Divergence(3, 2_500_000_000, 6, 1, flow, "missing", 10, "33", "", 100.0, "not these 1 bytes"),
             ),
+        )
+
+    async def why(self) -> Why:
+        self._maybe_fail()
+        figures = (
+            Measured("time in forced checkpoints", 12.5, 50, 25, "%"),
+            Measured("time that agreement takes", 6.3, 500, 250, "ms"),
+        )
+        return Why(
+            "lockstep", 61.5, "the copies agree", "epochs, at a limit", 2, None, 500, "500 ms after", figures
         )
 
     async def events(self) -> AsyncGenerator[AgentEvent, None]:

@@ -49,6 +49,28 @@ def test_status_in_detail_adds_phases_divergences_and_traffic(colo: Colo, config
     ]
 
 
+def test_why_for_people(colo: Colo, config: Path, agent: Any) -> None:
+    assert agent
+    lines = colo("why", config).output.splitlines()
+    assert [line.split("  ")[0] for line in lines[:5]] == [
+        "mode",
+        "because",
+        "what would change it",
+        "changes so far",
+        "next checkpoint",
+    ]
+    assert lines[0].endswith("lockstep, for 62 s")
+    assert lines[6].split("  ")[0] == "measured"
+    assert lines[7].split() == [*["time", "in", "forced", "checkpoints"], "12.5", "%", "50", "%", "25", "%"]
+    assert len(lines) == 9
+
+
+def test_why_for_programs(colo: Colo, config: Path, agent: Any) -> None:
+    assert agent
+    told = json.loads(colo("why", config, "--format", "json").stdout)
+    assert (told["mode"], told["earliest_ms"], told["measured"][1]["limit"]) == ("lockstep", None, 500)
+
+
 def test_divergences_for_people(colo: Colo, config: Path, agent: Any) -> None:
     assert agent
     lines = colo("divergences", config).output.splitlines()

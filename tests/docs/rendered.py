@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from colo.model.checkpoint.primary_table import TABLES as PRIMARY
 from colo.model.checkpoint.secondary_table import TABLE as SECONDARY
+from colo.model.policy.table import TABLE as POLICY
+from colo.model.policy.table import To as PolicyTo
 from colo.model.role.states import WISHES, WORDS
 from colo.model.role.table import TABLE as ROLE
 from colo.model.role.table import To as RoleTo
@@ -54,6 +56,17 @@ def primary() -> str:
     return _checkpoint(PRIMARY["early"])
 
 
+def policy() -> str:
+    """The policy's decisions. What stays as it is, is left out."""
+    moves = [
+        f"| `{state.value}` | {finding.value} | `{entry.state.value}` |"
+        for state, row in POLICY.items()
+        for finding, entry in row.items()
+        if isinstance(entry, PolicyTo)
+    ]
+    return "\n".join(["| in | when | then |", "|---|---|---|", *moves])
+
+
 def secondary() -> str:
     """The secondary's checkpoint table."""
     return _checkpoint(SECONDARY)
@@ -85,6 +98,7 @@ PARTS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("failover.md", "colo.model.role.table"): role,
     ("checkpoint.md", "colo.model.checkpoint.primary_table"): primary,
     ("checkpoint.md", "colo.model.checkpoint.secondary_table"): secondary,
+    ("epochs.md", "colo.model.policy.table"): policy,
 }
 """(document, name of the part) and what makes it."""
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from colo.agent.measures import CheckpointMeasure, Measures
     from colo.config import Config
     from colo.hypervisor import QemuEvent
+    from colo.model.policy.machine import Policy
 
 _log = structlog.get_logger()
 
@@ -190,6 +191,7 @@ class Duties:
             send=self.link.send,
             tell_round=self.tell_round,
             on_done=self._checkpoint_done,
+            on_policy=self._policy_decided,
         )
         self.primary = pairing
         pairing.start()
@@ -212,6 +214,9 @@ class Duties:
             state_bytes=measure.state_bytes,
             **{f"{name}_ms": ms for name, ms in measure.phases_ms.items()},
         )
+
+    def _policy_decided(self, policy: Policy) -> None:
+        self.journal.note("policy", policy.why, mode="epoch" if policy.rests else "lockstep")
 
     async def _start_replica(self) -> None:
         try:

@@ -9,11 +9,13 @@ import anyio.to_thread
 from attrs import define, field
 
 from colo import _core
+from colo.agent.pacing import Pacing
 from colo.agent.precopy import PreCopy
 from colo.agent.steps import Steps
 from colo.model import messages
 from colo.model.checkpoint import actions, events
 from colo.model.checkpoint.primary import Primary
+from colo.model.policy.machine import Policy
 from colo.model.role import events as role
 
 if TYPE_CHECKING:
@@ -47,7 +49,9 @@ class PrimaryPairing:
     send: Callable[[messages.Message], None]
     tell_round: Callable[[int, int], None]
     machine: Primary | None = None
+    pacing: Pacing | None = None
     on_done: Callable[[CheckpointMeasure], None] = field(default=lambda _: None)
+    on_policy: Callable[[Policy], None] = field(default=lambda _: None)
     _ended: bool = False
     _measure: CheckpointMeasure | None = None
     _staging: Staging | None = None
@@ -84,37 +88,35 @@ class PrimaryPairing:
         if self._ended:
             return
         if self.machine is None:
-            self._before_first(event)
+            self._before_first(event, now)
         if self.machine is not None:
-            self._watch(event)
+            self._watch(event, now)
             for action in self.machine.step(event, now):
                 self._do(action)
 
     def next_timer(self) -> int | None:
         """See `Primary.next_timer`."""
-        return self.machine.next_timer() if self.machine and not self._ended else None
+        if self.machine is None or self.pacing is None or self._ended:
+            return None
+        return min(self.machine.next_timer() or self.pacing.next_timer(), self.pacing.next_timer())
 
     def handle_timer(self, now: int) -> None:
         """See `Primary.handle_timer`."""
         if self.machine is not None and not self._ended:
             for action in self.machine.handle_timer(now):
                 self._do(action)
+        if self.pacing is not None and not self._ended:
+            self.pacing.handle_timer(now)
 
     async def end(self) -> None:
         """No more steps, no more reports; what the VM does then is the caller's business."""
         self._ended = True
         await self._steps.cancel()
 
-    def _before_first(self, event: events.PrimaryEvent) -> None:
+    def _before_first(self, event: events.PrimaryEvent, now: int) -> None:
         match event:
             case events.Trigger(events.Reason.FIRST):
-                checkpoint, timing = self.config.checkpoint, self.config.timing
-                self.machine = Primary(
-                    resume=checkpoint.resume,
-                    pace=events.Pace(checkpoint.period_ms * _NS_PER_MS, rest=False),
-                    pause_ns=timing.pause_timeout_ms * _NS_PER_MS,
-                    timeout_ns=timing.checkpoint_timeout_ms * _NS_PER_MS,
-                )
+                self._make_machines(now)
             case events.StepFailed(step, why):
                 self.tell_role(role.PeerLost(f"{step} failed: {why}"))
             case events.PeerLost():
@@ -123,8 +125,19 @@ class PrimaryPairing:
             case _:
                 pass  # a frame of nobody's: the comparison has not begun
 
-    def _watch(self, event: events.PrimaryEvent) -> None:
-        if self._measure is None:
+    def _make_machines(self, now: int) -> None:
+        checkpoint, timing = self.config.checkpoint, self.config.timing
+        policy = Policy(checkpoint.limits(), checkpoint.period_ms * _NS_PER_MS, now)
+        self.pacing = Pacing(policy, self.relay, self.feed, self.on_policy)
+        self.machine = Primary(
+            resume=checkpoint.resume,
+            pace=policy.pace(),
+            pause_ns=timing.pause_timeout_ms * _NS_PER_MS,
+            timeout_ns=timing.checkpoint_timeout_ms * _NS_PER_MS,
+        )
+
+    def _watch(self, event: events.PrimaryEvent, now: int) -> None:
+        if self._measure is None or self.pacing is None:
             return
         match event:
             case events.ReceivedByPeer():
@@ -134,9 +147,10 @@ class PrimaryPairing:
             case _:
                 pass
         if {"resume", "loaded"} <= self._measure.phases_ms.keys():  # whichever comes first
-            self.measures.done(self._measure)
-            self.on_done(self._measure)
-            self._measure = None
+            done, self._measure = self._measure, None
+            self.measures.done(done)
+            self.on_done(done)
+            self.pacing.finished(done, now)
 
     def _do(self, action: actions.PrimaryAction) -> None:
         match action:

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import anyio
-from attrs import define, field
+from attrs import asdict, define, field
 
 from colo.agent import divergences
 from colo.api.service import (
@@ -14,13 +14,16 @@ from colo.api.service import (
     CheckpointReport,
     Checkpoints,
     Divergences,
+    Measured,
     Progress,
     Status,
+    Why,
 )
 from colo.errors import ColoError, PeerUnreachableError, RefusedError
 from colo.model.checkpoint import events as checkpoint
 from colo.model.checkpoint.primary_table import State as Checkpoint
 from colo.model.errors import NotNowError
+from colo.model.policy.account import account
 from colo.model.role.events import Failover
 from colo.model.role.states import State
 
@@ -87,6 +90,17 @@ class Service:
     async def divergences(self) -> Divergences:
         """See AgentService."""
         return divergences.read(self.loop.relay)
+
+    async def why(self) -> Why:
+        """See AgentService."""
+        role, pairing = self.loop.role, self.loop.duties.primary
+        if role.state in _SECONDARY:
+            peer = self.loop.config.agent.peer_node
+            raise RefusedError(f"the primary decides, {peer}", f"ask there: `colo why` at {peer}")
+        if role.state not in _PAIRED or pairing is None or pairing.pacing is None:
+            raise RefusedError(f"there is no pair: {role.why}", "`colo protect` makes one")
+        told = account(pairing.pacing.policy, self.loop.duties.now())
+        return Why(**(asdict(told) | {"measured": tuple(Measured(**asdict(one)) for one in told.measured)}))
 
     def protect(self) -> AsyncGenerator[Progress, None]:
         """See AgentService."""

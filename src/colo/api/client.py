@@ -10,7 +10,7 @@ import httpx
 
 from colo.api.endpoint import SOCKET_NAME
 from colo.api.ndjson import KEEPALIVE_S
-from colo.api.service import AgentEvent, CheckpointReport, Divergences, Progress, Status
+from colo.api.service import AgentEvent, CheckpointReport, Divergences, Progress, Status, Why
 from colo.api.wire import MAX_LINE, ErrorBody, from_json, is_error
 from colo.errors import AgentUnreachableError
 
@@ -52,6 +52,10 @@ class AgentClient:
     async def divergences(self) -> Divergences:
         """Where the two copies differed."""
         return from_json(Divergences, await self._ask("GET", "/v1/divergences"))
+
+    async def why(self) -> Why:
+        """Lock-step or epochs, and why."""
+        return from_json(Why, await self._ask("GET", "/v1/why"))
 
     async def checkpoint(self) -> CheckpointReport:
         """Take a checkpoint now and wait until it is committed."""

@@ -91,6 +91,9 @@ def _app(service: AgentService, streams: OpenStreams) -> Starlette:
     async def divergences(_: Request) -> Response:
         return await _answer(service.divergences)
 
+    async def why(_: Request) -> Response:
+        return await _answer(service.why)
+
     async def checkpoint(_: Request) -> Response:
         return await _answer(service.checkpoint)
 
@@ -110,6 +113,7 @@ def _app(service: AgentService, streams: OpenStreams) -> Starlette:
         routes=[
             Route("/v1/status", status, methods=["GET"]),
             Route("/v1/divergences", divergences, methods=["GET"]),
+            Route("/v1/why", why, methods=["GET"]),
             Route("/v1/events", events, methods=["GET"]),
             Route("/v1/protect", protect, methods=["POST"]),
             Route("/v1/checkpoint", checkpoint, methods=["POST"]),

@@ -112,6 +112,35 @@ class Divergences:
 
 
 @frozen
+class Measured:
+    """A figure of the policy. `limit`: reached, lock-step is too much; `back`: below it, it may come back."""
+
+    name: str
+    value: float
+    limit: float
+    back: float
+    unit: str
+
+
+@frozen
+class Why:
+    """What the policy does and why. `mode`: lockstep or epoch, for `since_s` seconds; `outlook`: what would
+    change it; `changes`: changes of mode since the VM is protected; `pace`: when the next checkpoint comes,
+    between `earliest_ms` (None in lock-step) and `latest_ms` (None: only when needed) after the last one.
+    """
+
+    mode: str
+    since_s: float
+    why: str
+    outlook: str
+    changes: int
+    earliest_ms: float | None
+    latest_ms: float | None
+    pace: str
+    measured: tuple[Measured, ...] = ()
+
+
+@frozen
 class AgentEvent:
     """Something that happened. `at_ns`: CLOCK_BOOTTIME. `details`: numbers and words that belong to it."""
 
@@ -134,6 +163,10 @@ class AgentService(Protocol):
 
     async def divergences(self) -> Divergences:
         """At once, from memory."""
+        ...
+
+    async def why(self) -> Why:
+        """Lock-step or epochs, and why; at once, from memory."""
         ...
 
     def protect(self) -> AsyncGenerator[Progress, None]:

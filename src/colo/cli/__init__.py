@@ -21,6 +21,7 @@ COMMANDS = {
     "protect": "Bring the VM under protection.",
     "status": "Show what an agent is doing.",
     "stop": "End an agent.",
+    "why": "Say why answers wait for the copy, or for checkpoints.",
     "witness": "Run the witness: it decides who may run a VM.",
 }
 

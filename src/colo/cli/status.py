@@ -76,7 +76,7 @@ def rows(status: Status) -> dict[str, object]:
 def hold_limit(status: Status) -> str | None:
     """How long an answer waits for its twin, where answers are compared."""
     limit, lag = (status.traffic.get(name, 0) / 1000 for name in ("hold_limit_us", "lag_p99_us"))
-    if status.mode is None or status.role != "primary" or not limit:
+    if status.mode != "lockstep" or status.role != "primary" or not limit:
         return None
     return f"{limit:.1f} ms (99 of 100 answers agree within {lag:.1f} ms)"
 

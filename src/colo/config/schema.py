@@ -23,12 +23,14 @@ from colo.config.checks import (
 from colo.config.refused import ExtraArguments, refused_word
 from colo.config.tables import OneOfTables, Table, Tables, key
 from colo.model import timing
+from colo.model.policy.figures import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from colo.model.checkpoint.primary_table import Resume
+    from colo.model.policy.figures import Wanted
 
 MAX_NICS = 8
 # A unix socket's path holds 107 bytes (unix(7)), and the longest name that we put into the folder has 12.
@@ -158,6 +160,22 @@ class CheckpointConfig:
     max_staging_mib: int = attrs.field(default=1024, metadata=key(Integer(1, 1_048_576)))
     held_mib: int = attrs.field(default=64, metadata=key(Integer(1, 4096)))
     resume: Resume = attrs.field(default="early", metadata=key(Choice(("early", "together"))))
+    mode: Wanted = attrs.field(default="auto", metadata=key(Choice(("auto", "lockstep", "epoch"))))
+    forced_percent: int = attrs.field(default=50, metadata=key(Integer(2, 100)))
+    paused_percent: int = attrs.field(default=20, metadata=key(Integer(2, 100)))
+    lag_ms: int = attrs.field(default=500, metadata=key(Integer(2, 60_000)))
+    trial_s: int = attrs.field(default=10, metadata=key(Integer(1, 3600)))
+    epoch_min_ms: int = attrs.field(default=20, metadata=key(Integer(5, 10_000)))
+    epoch_max_ms: int = attrs.field(default=200, metadata=key(Integer(5, 60_000)))
+
+    def limits(self) -> Limits:
+        """The policy's part."""
+        return Limits(**{field.name: getattr(self, field.name) for field in attrs.fields(Limits)})
+
+    def inconsistencies(self) -> Iterator[tuple[str, str]]:
+        """A time between checkpoints that has a shortest and a longest."""
+        if self.epoch_max_ms < self.epoch_min_ms:
+            yield "epoch_max_ms", f"must be at least epoch_min_ms ({self.epoch_min_ms})"
 
 
 @attrs.frozen

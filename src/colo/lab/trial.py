@@ -27,6 +27,10 @@ _WRITE = "/write?pages=4000&mib=32"
 """Enough pages written per second that a checkpoint takes long enough to be hit."""
 
 
+_BETWEEN = {"running", "resting", "idle"}
+"""Steps of a pairing that has no checkpoint in flight."""
+
+
 class Moment(Enum):
     """What goes on when the host is struck."""
 
@@ -109,7 +113,7 @@ async def _strike(trial: Trial, pair: Pair) -> str:
 
         tasks.start_soon(trigger)
         with anyio.fail_after(_END_S):
-            while (status := await pair.status(trial.victim)).step in {"running", "idle"}:
+            while (status := await pair.status(trial.victim)).step in _BETWEEN:
                 pass
         victim.strike(trial.number)
         tasks.cancel_scope.cancel()
