@@ -3,7 +3,8 @@
 *No byte leaves that the survivor could not explain.* A frame of the primary's machine (P) goes when the
 secondary's machine (S) has produced the same in the same epoch, and the secondary holds the state that this
 epoch began with; or when the secondary holds a checkpoint that was cut after the frame. Bytes are compared by
-their position in the stream (`connection.py`), all else message by message (`lane.py`).
+their position in the stream (`connection.py`), all else message by message (`lane.py`); fragments are put
+together before (`assembly.py`).
 
 Not here: flows are never forgotten, the hold limit is always its ceiling (docs/hold-limit.md: it is until a
 hundred frames have agreed), and sequence numbers of one connection must stay within 2^31 of each other.
@@ -14,13 +15,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
+from assembly import Assembly, Part, changed
 from connection import Connection
 from lane import Lane
 from openings import Openings
-from reading import Chore, Key, Segment, read
+from reading import Chore, Fragment, Key, Message, Segment, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+Flow = Connection | Lane | Assembly
 
 MS = 1_000_000
 
@@ -44,6 +48,17 @@ class Held:
     since: int
     timed: bool = False
     """The hold limit counts for it."""
+    parts: list[Part] = attrs.Factory(list)
+    """The fragments that it was put together from, and which go in its place."""
+    total: int = 0
+    """Bytes of the datagram that they make."""
+
+    @property
+    def frames(self) -> list[bytes]:
+        """What goes."""
+        if not self.parts:
+            return [self.frame]
+        return [changed(part, self.frame, self.total) for part in self.parts]
 
 
 class Outlet:
@@ -74,13 +89,25 @@ class Outlet:
             self.queue_limit()
         return held
 
+    def join(self, frame: bytes, parts: list[Part], now: int) -> Held:
+        """Fragments that wait become a datagram, which has come with the last of them."""
+        for part in parts:
+            assert part.held
+            del self.held[part.held.serial]
+        self.serial += 1
+        total = max(part.end for part in parts)
+        nic = parts[0].held.nic if parts[0].held else 0
+        held = Held(nic, frame, self.current, self.serial, now, parts=parts, total=total)
+        self.held[held.serial] = held
+        return held
+
     def let_go(self, held: Held) -> None:
         del self.held[held.serial]
-        self.held_bytes -= len(held.frame)
+        self.held_bytes -= sum(len(frame) for frame in held.frames)
 
     def release(self, held: Held) -> None:
         self.let_go(held)
-        self.released.append((held.nic, held.frame))
+        self.released += [(held.nic, frame) for frame in held.frames]
 
     def full(self) -> bool:
         return self.held_bytes >= self.limits.held_bytes
@@ -102,50 +129,84 @@ class Reference:
 
     def __init__(self, limits: Limits) -> None:
         self.outlet = Outlet(limits)
-        self.flows: dict[Key, Connection | Lane] = {}
+        self.flows: dict[Key, Flow] = {}
         self.unknown: list[Held] = []  # frames of flows for which there is no room
         self.running, self.running_since = 1, 0  # S's epoch
         self.is_alone = False
 
     def primary(self, nic: int, frame: bytes, now: int) -> None:
-        item = read(frame, nic)
-        if self.is_alone or isinstance(item, Chore):
+        if self.is_alone or isinstance(read(frame, nic), Chore):
             self.outlet.released.append((nic, frame))
             return
-        flow = self._flow(item.key, isinstance(item, Segment), begins=not self.unknown)
-        if flow is None:
-            self.unknown.append(self.outlet.hold(nic, frame, now))
-            self.outlet.queue_limit()
+        self._take(nic, frame, now, lambda: self.outlet.hold(nic, frame, now))
+
+    def _take(self, nic: int, frame: bytes, now: int, hold: Callable[[], Held]) -> None:
+        """A frame of P, or a datagram whose fragments are held."""
+        item = read(frame, nic)
+        if isinstance(item, Chore):
+            self.outlet.release(hold())
             return
-        flow.primary(item, nic, frame, now)  # type: ignore[arg-type]
+        flow = self._flow(item, begins=not self.unknown)
+        if flow is None:
+            self.unknown.append(hold())
+            self.outlet.queue_limit()
+        elif isinstance(item, Fragment):
+            self._take_fragment(flow, item, hold(), now)
+        else:
+            flow.primary(item, hold, now)  # type: ignore[arg-type, union-attr]
+
+    def _take_fragment(self, assembly: Flow, fragment: Fragment, held: Held, now: int) -> None:
+        held.timed = True
+        if held.parts:
+            return  # fragments within fragments wait for a commit
+        whole = assembly.primary(fragment, held, now)  # type: ignore[arg-type, call-arg]
+        if whole is not None:
+            self._take(held.nic, whole.frame, now, lambda: whole)
 
     def secondary(self, nic: int, epoch: int, frame: bytes, now: int) -> None:
         outlet = self.outlet
-        item = read(frame, nic)
-        if self.is_alone or isinstance(item, Chore) or not outlet.committed < epoch <= outlet.current:
+        if self.is_alone or not outlet.committed < epoch <= outlet.current:
             return
-        begins = epoch == outlet.current and not self.unknown
-        flow = self._flow(item.key, isinstance(item, Segment), begins=begins)
+        item = read(frame, nic)
+        if isinstance(item, Fragment):
+            assembly = self._flow(item, begins=self._begins(epoch))
+            if assembly is None:
+                return
+            whole = assembly.secondary(item, epoch, now)  # type: ignore[arg-type, func-returns-value]
+            if whole is None:
+                return
+            item = read(whole, nic)
+        if isinstance(item, Chore | Fragment):
+            return
+        flow = self._flow(item, begins=self._begins(epoch))
         if flow is not None:
             flow.secondary(item, epoch, now)  # type: ignore[arg-type]
 
-    def _flow(self, key: Key, tcp: bool, *, begins: bool) -> Connection | Lane | None:  # noqa: FBT001
-        if key not in self.flows and begins and len(self.flows) < self.outlet.limits.flows:
-            self.flows[key] = Connection(self.outlet) if tcp else Lane(self.outlet)
-        return self.flows.get(key)
+    def _begins(self, epoch: int) -> bool:
+        return epoch == self.outlet.current and not self.unknown
+
+    def _flow(self, item: Segment | Message | Fragment, *, begins: bool) -> Flow | None:
+        if item.key not in self.flows and begins and len(self.flows) < self.outlet.limits.flows:
+            make: type[Connection | Lane | Assembly] = Lane
+            if isinstance(item, Segment):
+                make = Connection
+            elif isinstance(item, Fragment):
+                make = Assembly
+            self.flows[item.key] = make(self.outlet)
+        return self.flows.get(item.key)
 
     def cut(self, checkpoint: int, now: int) -> None:  # noqa: ARG002
         self.is_alone = False
         self.outlet.current = max(self.outlet.current, checkpoint + 1)
         self.outlet.openings = Openings()
 
-    def commit(self, checkpoint: int, now: int) -> None:  # noqa: ARG002
+    def commit(self, checkpoint: int, now: int) -> None:
         outlet = self.outlet
         if checkpoint < outlet.current:
             outlet.committed = max(outlet.committed, checkpoint)
         self._release(outlet.committed)
         for flow in self.flows.values():
-            flow.committed()
+            flow.committed(now)
 
     def _release(self, epoch: int) -> None:
         """All frames up to an epoch, in the order in which they came."""
@@ -191,7 +252,7 @@ class Reference:
         return self.outlet.full()
 
     def held_frames(self) -> int:
-        return len(self.outlet.held)
+        return sum(len(held.frames) for held in self.outlet.held.values())
 
     def outputs(self) -> Iterator[str | tuple[int, bytes]]:
         """Events, then released frames, since the last call."""

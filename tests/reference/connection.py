@@ -13,7 +13,9 @@ from stream import Full, P, S, Stream, Trouble
 from waiting import Kind, Owed, Urgent, Waiting, kind_of
 
 if TYPE_CHECKING:
-    from comparison import Outlet
+    from collections.abc import Callable
+
+    from comparison import Held, Outlet
 
 
 class Connection:
@@ -37,7 +39,7 @@ class Connection:
 
     # What the machines say
 
-    def primary(self, segment: Segment, nic: int, frame: bytes, now: int) -> None:
+    def primary(self, segment: Segment, hold: Callable[[], Held], now: int) -> None:
         outlet = self.outlet
         self._turn()
         try:
@@ -47,7 +49,7 @@ class Connection:
             self.stream.block()
         offer = self.offers.of(segment)
         self.offers.say(P, offer)
-        held = outlet.hold(nic, frame, now)
+        held = hold()
         waiting = Waiting(held, segment, offer)
         while self.queue and self._replaces(waiting, self.queue[-1]):
             outlet.let_go(self.queue.pop().held)
@@ -170,7 +172,7 @@ class Connection:
         self.syn_agreed |= self.syn_before_cut
         self.reset[S] = False
 
-    def committed(self) -> None:
+    def committed(self, now: int) -> None:  # noqa: ARG002
         self._turn()
         self._flush()
 

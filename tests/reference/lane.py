@@ -1,4 +1,4 @@
-"""One flow of messages: UDP, ICMP, fragments, everything without a stream."""
+"""One flow of messages: UDP, ICMP, everything without a stream."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from comparison import Held, Outlet
     from reading import Message
 
@@ -42,12 +44,12 @@ class Lane:
         self.look_at: int | None = None
         self.suspected = False
 
-    def primary(self, message: Message, nic: int, frame: bytes, now: int) -> None:
+    def primary(self, message: Message, hold: Callable[[], Held], now: int) -> None:
         self._turn()
         twin = next((extra for extra in self.extras if extra.body == message.body), None)
         if twin:
             self.extras.remove(twin)
-        held = self.outlet.hold(nic, frame, now)
+        held = hold()
         held.timed = True
         self.queue.append(Waiting(held, message.body, now, matched=twin is not None))
         self._flush()
@@ -85,7 +87,7 @@ class Lane:
     def alone(self) -> None:
         pass
 
-    def committed(self) -> None:
+    def committed(self, now: int) -> None:  # noqa: ARG002
         self._flush()
 
     def forget_released(self) -> None:

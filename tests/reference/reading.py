@@ -83,11 +83,33 @@ class Chore:
 
 
 @attrs.frozen
+class Cut:
+    """Which part of which datagram a fragment is."""
+
+    id: int
+    start: int
+    more: bool
+
+
+@attrs.frozen
+class Fragment:
+    key: Key
+    frame: bytes
+    cut: Cut
+    offset: int
+    """Of its bytes in the frame."""
+    payload: bytes
+
+
+Item = Segment | Message | Fragment | Chore
+
+
+@attrs.frozen
 class _Packet:
     version: int
     protocol: int
     ends: tuple[bytes, bytes]
-    fragment: bytes | None
+    cut: Cut | None
     offset: int
     payload: bytes
 
@@ -96,13 +118,13 @@ class _Damaged(Exception):  # noqa: N818
     pass
 
 
-def read(frame: bytes, nic: int = 0) -> Segment | Message | Chore:
+def read(frame: bytes, nic: int = 0) -> Item:
     """A frame that the guest sends."""
     item = _read(frame, nic)
     return attrs.evolve(item, size=len(frame)) if isinstance(item, Message) else item
 
 
-def _read(frame: bytes, nic: int) -> Segment | Message | Chore:
+def _read(frame: bytes, nic: int) -> Item:
     try:
         kind, at, vlans = _ethernet(frame)
     except _Damaged:
@@ -148,9 +170,9 @@ def _ipv4(data: bytes) -> _Packet:
     _need(len(data) >= 20 and data[0] >> 4 == 4)
     header, total = (data[0] & 15) * 4, int.from_bytes(data[2:4], "big")
     _need(20 <= header <= total <= len(data))
-    place = data[6:8]
-    fragment = place if int.from_bytes(place, "big") & 0x3FFF else None
-    return _Packet(4, data[9], (data[12:16], data[16:20]), fragment, header, data[header:total])
+    number, place = struct.unpack_from("!HH", data, 4)
+    cut = Cut(number, (place & 0x1FFF) * 8, bool(place & 0x2000)) if place & 0x3FFF else None
+    return _Packet(4, data[9], (data[12:16], data[16:20]), cut, header, data[header:total])
 
 
 def _ipv6(data: bytes) -> _Packet:
@@ -158,7 +180,7 @@ def _ipv6(data: bytes) -> _Packet:
     end = 40 + int.from_bytes(data[4:6], "big")
     _need(len(data) >= end)
     data = data[:end]
-    protocol, at, fragment = data[6], 40, None
+    protocol, at, cut = data[6], 40, None
     for count in range(MAX_EXTENSIONS + 2):
         _need(count <= MAX_EXTENSIONS)
         if protocol in EXTENSIONS:
@@ -168,23 +190,28 @@ def _ipv6(data: bytes) -> _Packet:
             _need(len(data) >= at + 2)
             following, at = data[at], at + (data[at + 1] + 2) * 4
         elif protocol == 44:
-            _need(len(data) >= at + 4)
-            following, fragment, at = data[at], data[at + 2 : at + 4], at + 8
+            _need(len(data) >= at + 8)
+            place, number = struct.unpack_from("!HI", data, at + 2)
+            # An atomic fragment is all of its datagram (RFC 6946).
+            cut = Cut(number, place & 0xFFF8, bool(place & 1)) if place & 0xFFF9 else None
+            following, at = data[at], at + 8
         else:
             break
         protocol = following
-        if fragment is not None:
+        if cut is not None:
             break
     _need(len(data) >= at)
-    return _Packet(6, protocol, (data[8:24], data[24:40]), fragment, at, data[at:])
+    return _Packet(6, protocol, (data[8:24], data[24:40]), cut, at, data[at:])
 
 
-def _packet(packet: _Packet, place: Key, frame: bytes, at: int) -> Segment | Message | Chore:
+def _packet(packet: _Packet, place: Key, frame: bytes, at: int) -> Item:
     key = (*place, packet.version, packet.protocol, *packet.ends)
     data = packet.payload
-    if packet.fragment is not None:
-        return Message((*key, "fragments"), (packet.fragment, data))
-    item: Segment | Message | Chore = Message(key, (data,))
+    if packet.cut is not None:
+        # Of IPv6 only the first fragment knows the protocol.
+        shared = (*place, packet.version, packet.protocol if packet.version == 4 else 44, *packet.ends)
+        return Fragment((*shared, "fragments"), frame, packet.cut, at + packet.offset, data)
+    item: Item = Message(key, (data,))
     match packet.version, packet.protocol:
         case _, 6:
             item = _segment(data, key, frame, at + packet.offset)

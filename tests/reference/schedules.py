@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 GUEST = ipaddress.ip_address("10.0.0.2")
 CLIENT = ipaddress.ip_address("10.0.0.9")
+GUEST6 = ipaddress.ip_address("2001:db8::2")
+CLIENT6 = ipaddress.ip_address("2001:db8::9")
 ISN = 0xFFFF_FFF0
 """Streams wrap soon after it."""
 
@@ -32,6 +34,13 @@ def tcp(flags: str, keys: Mapping[str, int | str], data: bytes = b"") -> bytes:
 
 def udp(data: bytes, *, port: int = 5353) -> bytes:
     return build(Spec("udp", ((GUEST, 53), (CLIENT, port)), {}, 0, data))
+
+
+def fragment(data: bytes, start: int, end: int, *, number: int = 7, version: int = 4) -> bytes:
+    """A part of a datagram behind its IP header: 8 bytes of UDP, then the data."""
+    ends = ((GUEST, 53), (CLIENT, 5353)) if version == 4 else ((GUEST6, 53), (CLIENT6, 5353))
+    keys = {"ipid": str(number), "part": f"{start}+{end - start}"}
+    return build(Spec("udp", ends, keys, 0, data))
 
 
 @attrs.frozen
@@ -52,6 +61,16 @@ def renderings(draw: st.DrawFn, length: int) -> list[Piece]:
     for index in draw(st.lists(st.integers(0, len(pieces) - 1), max_size=4)):
         pieces.append(pieces.pop(index))
     return pieces
+
+
+@st.composite
+def cuttings(draw: st.DrawFn, length: int) -> list[Piece]:
+    """A datagram of so many bytes in fragments: any boundaries and order, some twice before the end."""
+    cuts = sorted({0, length, *(8 * cut for cut in draw(st.lists(st.integers(1, length // 8), max_size=6)))})
+    *pieces, last = draw(st.permutations([Piece(start, end) for start, end in pairwise(cuts)]))
+    if pieces:
+        pieces += draw(st.lists(st.sampled_from(pieces), max_size=3))
+    return [*pieces, last]
 
 
 @st.composite
@@ -136,14 +155,29 @@ class Copy:
                 return build(spec)
             case "reset":
                 return self.pure("RA")
+        return self.say(what, amount)
+
+    def say(self, what: str, amount: int) -> bytes:
+        """A datagram, or a fragment of one or of a segment."""
+        start, end = PARTS[amount - 1]
+        match what:
             case "udp":
                 return udp(b"abc"[amount % 3 :], port=5353 + amount // 6)
+            case "cut segment":
+                return self.segment(0, 12, part=f"{start}+{end - start}", ipid=7)
+            case "cut" | "cut6":
+                number, version = amount // 8, 6 if what == "cut6" else 4
+                return fragment(self.stream[8 * number :][:24], start, end, number=number, version=version)
         raise ValueError(what)
 
+
+PARTS = ((0, 8), (8, 16), (16, 32), (0, 16), (16, 32), (8, 32), (8, 16), (0, 32), (0, 8))
+"""Of a datagram of 32 bytes: they fit together, repeat each other, or overlap."""
 
 ACTS = (
     *("data", "data", "again", "skip", "from-the-start", "all", "urgent"),
     *("ack", "ack", "window", "sack", "probe", "syn", "new", "open", "reset", "udp"),
+    *("cut", "cut", "cut6", "cut segment"),
 )
 CHECKPOINT = ("cut", "commit", "loaded")
 GAPS = (0, 0, 0, MS // 2, MS, 2 * MS, 60 * MS)

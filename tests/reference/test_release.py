@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from notation import Step
 from playing import IMPLEMENTATIONS, play
 from reading import FIN, Segment, read
-from schedules import ISN, MSS, Copy, Piece, interleaved, renderings, udp
+from schedules import ISN, MSS, Copy, Piece, cuttings, fragment, interleaved, renderings, udp
 
 if TYPE_CHECKING:
     from playing import Implementation, Output
@@ -110,6 +110,43 @@ def test_a_difference_never_goes_before_a_commit_and_goes_with_it(
     kind = "end" if wrong == length else "stream"
     assert judge.events == [f"isn {ISN}", f"divergence {kind}"]
     assert len(judge.released) < len(judge.sent)
+    judge.step("cut")
+    judge.step("commit")
+    assert judge.released == judge.sent
+
+
+@EACH
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), units=st.integers(2, 30), rest=st.integers(0, 7), version=st.sampled_from([4, 6]))
+def test_a_datagram_goes_as_it_came_however_either_machine_cuts_it(
+    name: str, data: st.DataObject, units: int, rest: int, version: int
+) -> None:
+    judge = Judge(name, Copy(b"", 0), Copy(b"", 0))
+    payload = pattern(0, units * 8 - 8 + rest)
+    sides = [data.draw(cuttings(units * 8 + rest)) for _ in range(2)]
+    for who, piece in data.draw(interleaved(*sides)):
+        judge.step(who, fragment(payload, piece.start, piece.end, number=3 + (who == "s"), version=version))
+    assert judge.released == judge.sent
+    judge.step("time", time=1000 * MS)
+    assert judge.events == [f"isn {ISN}"]
+
+
+@EACH
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), units=st.integers(2, 30), wrong=st.integers(0, 10_000))
+def test_a_datagram_that_differs_never_goes_before_a_commit_and_goes_with_it(
+    name: str, data: st.DataObject, units: int, wrong: int
+) -> None:
+    judge = Judge(name, Copy(b"", 0), Copy(b"", 0))
+    payload = pattern(0, units * 8 - 8)
+    at = wrong % len(payload)
+    other = payload[:at] + bytes([payload[at] ^ 1]) + payload[at + 1 :]
+    sides = [data.draw(cuttings(units * 8)) for _ in range(2)]
+    for who, piece in data.draw(interleaved(*sides)):
+        judge.step(who, fragment(payload if who == "p" else other, piece.start, piece.end))
+    assert judge.released == judge.sent[:1]
+    judge.step("time", time=3 * MS)
+    assert judge.events == [f"isn {ISN}", "divergence message"]
     judge.step("cut")
     judge.step("commit")
     assert judge.released == judge.sent

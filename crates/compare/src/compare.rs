@@ -1,21 +1,18 @@
 //! The comparison as its users see it: it finds the flow of a frame and keeps the epochs.
 
+mod clock;
+mod frames;
+
 use std::collections::VecDeque;
 
-use colo_packet::{Direction, Frame, Item, classify};
+use colo_packet::Frame;
 
 use crate::divergence::Log;
-use crate::event::{Difference, Event};
+use crate::event::Event;
 use crate::flow::Flows;
-use crate::hold::{Held, Look};
-use crate::mismatch::Mismatch;
+use crate::held::Held;
 use crate::outlet::{Outlet, Why};
-use crate::queue::Segment;
 use crate::stats::Stats;
-use crate::table::Key;
-
-/// Flows looked at per `on_time` for being over.
-const SWEEP: usize = 32;
 
 /// What may be kept, and how long a frame may wait.
 #[derive(Clone, Copy, Debug)]
@@ -58,89 +55,6 @@ impl Compare {
     pub const fn with_total_pending(mut self, bytes: usize) -> Self {
         self.outlet.pending_limit = bytes;
         self
-    }
-
-    /// A frame of the PVM, in the current epoch.
-    pub fn primary(&mut self, nic: u8, frame: impl Into<Frame>, now: u64) {
-        let frame = frame.into();
-        self.outlet.stats.primary_frames += 1;
-        self.outlet.now = now;
-        if self.alone {
-            return self.outlet.send(nic, frame, Why::Passed);
-        }
-        self.settle();
-        match classify(&frame, Direction::Outgoing) {
-            Item::Chore => self.outlet.send(nic, frame, Why::Passed),
-            Item::Tcp(tcp) => {
-                let key = Key { nic, flow: tcp.flow };
-                let Some(connection) = self.flows.connection(key, self.new_flow(), now) else {
-                    return self.hold_unknown(nic, frame);
-                };
-                let said = connection.primary(key, &tcp, &mut self.outlet);
-                let segment = Segment {
-                    held: self.outlet.hold(frame),
-                    said,
-                    stale: false,
-                };
-                connection.hold(key, segment, now, &mut self.outlet);
-            }
-            Item::Message { flow, body } => {
-                let key = Key { nic, flow };
-                let Some(lane) = self.flows.lane(key, self.new_flow(), now) else {
-                    return self.hold_unknown(nic, frame);
-                };
-                let hash = lane.hash(&body);
-                lane.primary(key, frame, hash, now, &mut self.outlet);
-            }
-        }
-    }
-
-    /// A frame of the SVM, produced in `epoch`, its sequence numbers translated already.
-    pub fn secondary(&mut self, nic: u8, epoch: u64, frame: &[u8], now: u64) {
-        self.outlet.stats.secondary_frames += 1;
-        self.outlet.now = now;
-        if self.alone {
-            return;
-        }
-        if epoch > self.outlet.epochs.current {
-            self.outlet.stats.early_secondary += 1;
-            return;
-        }
-        if self.outlet.epochs.is_committed(epoch) {
-            self.outlet.stats.late_secondary += 1;
-            return;
-        }
-        self.settle();
-        // To a flow that the PVM did not have in an epoch that is over the SVM can add nothing.
-        let begin = self.new_flow().filter(|current| *current == epoch);
-        match classify(frame, Direction::Outgoing) {
-            Item::Chore => {}
-            Item::Tcp(tcp) => {
-                let key = Key { nic, flow: tcp.flow };
-                if let Some(connection) = self.flows.connection(key, begin, now) {
-                    connection.secondary(key, epoch, frame, &tcp, &mut self.outlet);
-                }
-            }
-            Item::Message { flow, body } => {
-                let key = Key { nic, flow };
-                if let Some(lane) = self.flows.lane(key, begin, now) {
-                    lane.secondary(key, epoch, frame, &body, now, &mut self.outlet);
-                }
-            }
-        }
-    }
-
-    /// The epoch in which a new flow begins. None does while frames of unknown ones wait: one of them could be an
-    /// earlier frame of the same.
-    fn new_flow(&self) -> Option<u64> {
-        self.unknown.is_empty().then_some(self.outlet.epochs.current)
-    }
-
-    /// Without room for its flow a frame waits for a commit, and so do all later ones of new flows.
-    fn hold_unknown(&mut self, nic: u8, frame: Frame) {
-        let held = self.outlet.hold(frame);
-        self.unknown.push_back((nic, held));
-        self.outlet.tell_queue_limit();
     }
 
     /// The PVM's frames from here on belong to epoch `checkpoint` + 1. Ends [`Compare::alone`].
@@ -193,83 +107,6 @@ impl Compare {
         for (nic, held) in ready {
             self.outlet.release(nic, held, why);
         }
-    }
-
-    /// Looks at the clock: hold limits, messages that differ, flows that are over.
-    pub fn on_time(&mut self, now: u64) {
-        self.outlet.now = now;
-        self.look_at_waits();
-        while self
-            .outlet
-            .suspects
-            .front()
-            .is_some_and(|suspect| suspect.look_at <= now)
-        {
-            let Some(suspect) = self.outlet.suspects.pop_front() else {
-                break;
-            };
-            if let Some(lane) = self.flows.lane(suspect.key, None, now) {
-                lane.look_again(suspect.key, suspect.epoch, now, &mut self.outlet);
-            }
-        }
-        self.check_openings(now);
-        self.flows.sweep(now, SWEEP);
-        self.settle();
-    }
-
-    /// What was forgotten does not wait any more.
-    const fn settle(&mut self) {
-        self.outlet.pending -= self.flows.take_freed();
-    }
-
-    fn check_openings(&mut self, now: u64) {
-        let Some((key, other)) = self.outlet.openings.differing(now) else {
-            return;
-        };
-        self.outlet.openings.met(key);
-        let oldest = self
-            .flows
-            .connection(key, None, now)
-            .and_then(|connection| connection.oldest());
-        let detail = format!(
-            "the primary opens it from port {}, the secondary from port {}",
-            key.flow.guest_port(),
-            other.guest_port()
-        );
-        let mismatch = Mismatch::told(Difference::Ports, detail);
-        self.outlet
-            .diverged(key, self.outlet.epochs.current, oldest, mismatch);
-    }
-
-    fn look_at_waits(&mut self) {
-        while let Some(key) = self.outlet.due() {
-            let Some(flow) = self.flows.look_at(key) else {
-                continue;
-            };
-            let Look::Over { waited_ns } = flow.look(key, &mut self.outlet) else {
-                continue;
-            };
-            self.outlet.tell_hold_limit(key, waited_ns);
-            if let Some((since, mismatch)) = flow.missing() {
-                let epoch = self.outlet.epochs.current;
-                self.outlet.note(key, epoch, Some(since), mismatch);
-            }
-        }
-    }
-
-    /// When [`Compare::on_time`] is next needed.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<u64> {
-        let suspect = self.outlet.suspects.front().map(|suspect| suspect.look_at);
-        let doubts = [suspect, self.outlet.openings.due()];
-        let doubts = doubts.into_iter().flatten().min();
-        [
-            self.outlet.hold_deadline(),
-            doubts.filter(|_| !self.outlet.has_told()),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
     }
 
     /// A frame for the uplink of a network card.

@@ -1,19 +1,22 @@
-//! A flow is a TCP connection or a lane of messages.
+//! A flow is a TCP connection, a lane of messages, or the fragments between two hosts.
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::hold::{Held, Look};
+use crate::assembly::Assembly;
+use crate::held::Held;
+use crate::hold::Look;
 use crate::message::Lane;
 use crate::mismatch::Mismatch;
 use crate::outlet::Outlet;
 use crate::table::{Key, Mortal, Table};
 use crate::tcp::Connection;
 
-/// State of one flow. A key says which of the two it is: the protocol is part of it.
+/// State of one flow. A key says which of the three it is: the protocol is part of it.
 #[derive(Debug)]
 pub(crate) enum Flow {
     Tcp(Box<Connection>),
     Messages(Box<Lane>),
+    Fragments(Box<Assembly>),
 }
 
 impl Mortal for Flow {
@@ -27,6 +30,7 @@ impl Mortal for Flow {
         match self {
             Self::Tcp(connection) => connection.lifetime(),
             Self::Messages(lane) => lane.lifetime(),
+            Self::Fragments(assembly) => assembly.lifetime(),
         }
     }
 
@@ -34,6 +38,7 @@ impl Mortal for Flow {
         match self {
             Self::Tcp(connection) => connection.kept(),
             Self::Messages(lane) => lane.kept(),
+            Self::Fragments(assembly) => assembly.kept(),
         }
     }
 }
@@ -44,6 +49,7 @@ impl Flow {
         match self {
             Self::Tcp(connection) => connection.drain(take, into, nic),
             Self::Messages(lane) => lane.drain(take, into, nic),
+            Self::Fragments(assembly) => assembly.drain(take, into, nic),
         }
     }
 
@@ -52,6 +58,7 @@ impl Flow {
         match self {
             Self::Tcp(connection) => connection.missing(),
             Self::Messages(lane) => lane.missing(),
+            Self::Fragments(assembly) => assembly.missing(),
         }
     }
 
@@ -61,6 +68,7 @@ impl Flow {
         let (since, patience) = match self {
             Self::Tcp(connection) => connection.waits(epochs.current),
             Self::Messages(lane) => lane.waits(epochs.current),
+            Self::Fragments(assembly) => assembly.waits(epochs.current),
         };
         let since = since.map(|since| since.max(epochs.running_since));
         outlet.holds.look(key, since, patience, outlet.now)
@@ -71,6 +79,7 @@ impl Flow {
         match self {
             Self::Tcp(connection) => connection.committed(key, outlet),
             Self::Messages(lane) => lane.committed(key, outlet),
+            Self::Fragments(assembly) => assembly.committed(outlet),
         }
     }
 
@@ -106,7 +115,7 @@ impl Flows {
             begin.map(|epoch| move || Flow::Tcp(Box::new(Connection::new(epoch)))),
         )? {
             Flow::Tcp(connection) => Some(connection),
-            Flow::Messages(_) => None,
+            Flow::Messages(_) | Flow::Fragments(_) => None,
         }
     }
 
@@ -119,7 +128,19 @@ impl Flows {
             begin.map(|epoch| move || Flow::Messages(Box::new(Lane::new(epoch, seed)))),
         )? {
             Flow::Messages(lane) => Some(lane),
-            Flow::Tcp(_) => None,
+            Flow::Tcp(_) | Flow::Fragments(_) => None,
+        }
+    }
+
+    /// The same for fragments.
+    pub(crate) fn assembly(&mut self, key: Key, begin: Option<u64>, now: u64) -> Option<&mut Assembly> {
+        match self.find(
+            key,
+            now,
+            begin.map(|epoch| move || Flow::Fragments(Box::new(Assembly::new(epoch)))),
+        )? {
+            Flow::Fragments(assembly) => Some(assembly),
+            Flow::Tcp(_) | Flow::Messages(_) => None,
         }
     }
 

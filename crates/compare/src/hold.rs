@@ -6,22 +6,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use colo_packet::Frame;
-
 use crate::epochs::Epochs;
+use crate::held::Held;
 use crate::lag::Lag;
 use crate::table::Key;
-
-/// A frame of the PVM that may not go yet.
-#[derive(Debug)]
-pub(crate) struct Held {
-    pub frame: Frame,
-    /// The order in which frames came, over all flows.
-    pub serial: u64,
-    pub epoch: u64,
-    /// When it began to wait, for frames with a limit.
-    pub since: Option<u64>,
-}
 
 /// What a flow knows of its own waits.
 #[derive(Debug)]

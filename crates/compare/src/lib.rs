@@ -4,12 +4,15 @@
 //! same epoch, or until the secondary holds a checkpoint that came after them. Sans-I/O: frames and `now` in
 //! (nanoseconds of CLOCK_BOOTTIME), frames and events out. See docs/architecture.md, `compare`.
 
+mod assembly;
 mod compare;
 mod divergence;
 mod epochs;
 mod event;
 mod flow;
+mod fragments;
 mod handshake;
+mod held;
 mod hold;
 mod lag;
 mod message;

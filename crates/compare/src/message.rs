@@ -1,13 +1,14 @@
 //! Datagrams and everything else without a stream: by message within a flow, in whatever order the SVM sends them.
 
+mod doubt;
+
 use std::collections::VecDeque;
 
-use colo_packet::{Body, Direction, Frame, Item, classify};
+use colo_packet::{Body, Direction, Item, classify};
 
-use crate::event::Difference;
-use crate::hold::{Held, Patience};
-use crate::mismatch::Mismatch;
-use crate::outlet::{Outlet, REORDER_NS, Why};
+use crate::held::Held;
+use crate::hold::Patience;
+use crate::outlet::{Outlet, Why};
 use crate::table::{Key, Mortal};
 
 /// A flow of messages has no end to see; after a minute of silence it is over.
@@ -76,10 +77,9 @@ impl Lane {
     }
 
     /// A message of the PVM; `hash` is of its body.
-    pub(crate) fn primary(&mut self, key: Key, frame: Frame, hash: u64, now: u64, outlet: &mut Outlet) {
+    pub(crate) fn primary(&mut self, key: Key, mut held: Held, hash: u64, now: u64, outlet: &mut Outlet) {
         self.turn(outlet);
-        let matched = self.take_extra(&frame, hash, outlet);
-        let mut held = outlet.hold(frame);
+        let matched = self.take_extra(&held.frame, hash, outlet);
         outlet.holds.start(key, &mut held, &mut self.patience, now);
         self.queue.push_back(Waiting {
             held,
@@ -218,65 +218,6 @@ impl Lane {
         let mut waiting = self.queue.iter().map(|waiting| &waiting.held);
         let oldest = waiting.find(|held| held.epoch == epoch);
         (oldest.and_then(|held| held.since), &mut self.patience)
-    }
-
-    /// If both sides hold what the other has not sent, somebody looks again when reordering is no excuse any more.
-    fn suspect(&mut self, key: Key, now: u64, outlet: &mut Outlet) {
-        if !self.suspected && self.oldest_pair().is_some() {
-            self.suspected = true;
-            outlet.suspect(key, self.epoch, now);
-        }
-    }
-
-    /// The oldest unmatched message of either side in this epoch.
-    fn oldest_pair(&self) -> Option<(&Waiting, &Extra)> {
-        let waiting = self
-            .queue
-            .iter()
-            .find(|waiting| !waiting.matched && waiting.held.epoch == self.epoch)?;
-        Some((waiting, self.extras.front()?))
-    }
-
-    /// The second look.
-    pub(crate) fn look_again(&mut self, key: Key, epoch: u64, now: u64, outlet: &mut Outlet) {
-        if !self.suspected || self.epoch != epoch || epoch < outlet.epochs.current {
-            return;
-        }
-        let Some((waiting, extra)) = self.oldest_pair() else {
-            self.suspected = false;
-            return;
-        };
-        if waiting.since.max(extra.since).saturating_add(REORDER_NS) > now {
-            outlet.suspect(key, self.epoch, now);
-            return;
-        }
-        // Stays suspected: once per epoch is enough.
-        let bodies = body_of(&waiting.held.frame).zip(body_of(&extra.frame));
-        if let Some((primary, secondary)) = bodies {
-            let mismatch = Mismatch::bytes(
-                Difference::Message,
-                0,
-                &primary.parts().concat(),
-                &secondary.parts().concat(),
-            );
-            let oldest = waiting.held.since;
-            outlet.diverged(key, self.epoch, oldest, mismatch);
-        }
-    }
-
-    /// What of the PVM waits for the SVM, and since when.
-    pub(crate) fn missing(&self) -> Option<(u64, Mismatch)> {
-        let waiting = self
-            .queue
-            .iter()
-            .find(|waiting| !waiting.matched && waiting.held.since.is_some())?;
-        let message = body_of(&waiting.held.frame)?.parts().concat();
-        let detail = format!(
-            "the secondary has sent no such message of {} bytes",
-            message.len()
-        );
-        let mismatch = Mismatch::missing(Difference::Missing, Some(0), &message, detail);
-        Some((waiting.held.since?, mismatch))
     }
 }
 

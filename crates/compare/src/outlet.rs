@@ -8,7 +8,9 @@ use crate::Limits;
 use crate::divergence::{Divergence, Log};
 use crate::epochs::Epochs;
 use crate::event::Event;
-use crate::hold::{Held, HoldClock};
+use crate::fragments::Whole;
+use crate::held::Held;
+use crate::hold::HoldClock;
 use crate::mismatch::Mismatch;
 use crate::openings::Openings;
 use crate::pair::Trouble;
@@ -94,6 +96,19 @@ impl Outlet {
         }
         Held {
             frame,
+            fragments: None,
+            serial: self.serial,
+            epoch: self.epochs.current,
+            since: None,
+        }
+    }
+
+    /// Fragments that wait become a datagram, which has come with the last of them.
+    pub(crate) fn join(&mut self, whole: Whole) -> Held {
+        self.serial += 1;
+        Held {
+            frame: whole.frame.into(),
+            fragments: Some(Box::new(whole.fragments)),
             serial: self.serial,
             epoch: self.epochs.current,
             since: None,
@@ -104,18 +119,28 @@ impl Outlet {
         if why == Why::Agreed {
             self.holds.agreed(&held, &self.epochs, self.now);
         }
-        let frame = self.let_go(held);
+        self.discharge(&held);
         if why == Why::Agreed && self.stats.held_frames == 0 {
             self.holds.caught_up();
         }
-        self.send(nic, frame, why);
+        match held.fragments {
+            None => self.send(nic, held.frame, why),
+            Some(fragments) => fragments
+                .rendered(&held.frame)
+                .for_each(|frame| self.send(nic, frame, why)),
+        }
+    }
+
+    /// Drops an acknowledgement that a newer segment made needless.
+    pub(crate) fn replace(&mut self, held: &Held) {
+        self.stats.replaced_acks += held.frames();
+        self.discharge(held);
     }
 
     /// Ends the wait of a frame.
-    pub(crate) fn let_go(&mut self, held: Held) -> Frame {
-        self.stats.held_frames -= 1;
-        self.stats.held_bytes -= held.frame.len() as u64;
-        held.frame
+    fn discharge(&mut self, held: &Held) {
+        self.stats.held_frames -= held.frames();
+        self.stats.held_bytes -= held.bytes();
     }
 
     pub(crate) fn send(&mut self, nic: u8, frame: impl Into<Frame>, why: Why) {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use colo_packet::{Tcp, TcpAt, seq};
 
-use crate::hold::Held;
+use crate::held::Held;
 use crate::offers::{DUPLICATES, Offer};
 
 /// What a segment must wait for.

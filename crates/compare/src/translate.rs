@@ -6,14 +6,15 @@
 //! from acknowledgements and SACK blocks. A loaded checkpoint makes the SVM's numbers the PVM's. After a failover the
 //! translation stays, for as long as its connections live, and is handed on to each later secondary.
 //!
-//! Not translated: numbers in a segment that is cut into IP fragments, or quoted in an ICMP error.
+//! Not translated: numbers quoted in an ICMP error, or in a segment whose first IP fragment is so short that the TCP
+//! header goes on in the next. Such a segment differs on the two machines, and leaves with a commit.
 
 mod connection;
 mod handover;
 
 use std::collections::HashMap;
 
-use colo_packet::{Direction, FlowKey, Item, Tcp, classify, set_ack, set_seq, shift_sack};
+use colo_packet::{Direction, FlowKey, Tcp, segment, set_ack, set_seq, shift_sack};
 
 use connection::Connection;
 pub use handover::BadTable;
@@ -65,7 +66,7 @@ impl Translator {
     /// A frame from the SVM, on its way to the primary or, after a failover, to clients.
     pub fn outgoing(&mut self, nic: u8, frame: &mut [u8], now: u64) {
         self.sweep(now);
-        let Item::Tcp(tcp) = classify(frame, Direction::Outgoing) else {
+        let Some(tcp) = segment(frame, Direction::Outgoing) else {
             return;
         };
         let Some(connection) = self.of_segment(nic, &tcp) else {
@@ -83,7 +84,7 @@ impl Translator {
         if self.connections.is_empty() {
             return;
         }
-        let Item::Tcp(tcp) = classify(frame, Direction::Incoming) else {
+        let Some(tcp) = segment(frame, Direction::Incoming) else {
             return;
         };
         let Some(connection) = self.connections.get_mut(&(nic, tcp.flow)) else {

@@ -3,17 +3,20 @@
 use crate::body::Body;
 use crate::ethernet::{self, Ethernet};
 use crate::flow::{Direction, FlowKey, Network};
+use crate::fragment::Fragment;
 use crate::icmp;
 use crate::ip::protocol;
 use crate::tcp::Tcp;
-use crate::{dhcp, ipv4, ipv6, udp};
+use crate::{dhcp, udp};
 
 /// What a frame is to the comparison.
 #[derive(Clone, Copy, Debug)]
 pub enum Item<'a> {
     /// Compared by stream position.
     Tcp(Tcp<'a>),
-    /// Compared as a whole: UDP, ICMP, fragments, any other.
+    /// A piece of one of the others.
+    Fragment(Fragment),
+    /// Compared as a whole: UDP, ICMP, any other.
     Message {
         /// Messages are matched within it.
         flow: FlowKey,
@@ -41,23 +44,43 @@ pub fn classify(frame: &[u8], direction: Direction) -> Item<'_> {
     item.unwrap_or_else(|| message(link_flow(&ethernet, direction), &[], frame))
 }
 
+/// The segment of a frame, or the one that a first fragment begins: then `payload` is only a part of it. `None`: no
+/// TCP, a later fragment, or one so short that the TCP header goes on in the next.
+#[must_use]
+pub fn segment(frame: &[u8], direction: Direction) -> Option<Tcp<'_>> {
+    match classify(frame, direction) {
+        Item::Tcp(tcp) => Some(tcp),
+        Item::Fragment(fragment) if fragment.start == 0 => {
+            let ethernet = Ethernet::parse(frame)?;
+            let packet = ethernet.packet(frame)?;
+            let flow = FlowKey::of_packet(&packet, ethernet.is_v6(), ethernet.vlans, direction);
+            (packet.protocol == protocol::TCP)
+                .then(|| Tcp::parse(packet.payload, fragment.at, flow, direction))
+                .flatten()
+        }
+        _ => None,
+    }
+}
+
 fn link_flow(ethernet: &Ethernet, direction: Direction) -> FlowKey {
     let ends = direction.guest_first(ethernet.source, ethernet.destination);
     FlowKey::new(Network::Ethernet, ethernet.kind, ethernet.vlans, ends)
 }
 
 fn network<'a>(frame: &'a [u8], ethernet: &Ethernet, direction: Direction) -> Option<Item<'a>> {
-    let bytes = frame.get(ethernet.header..)?;
-    let v6 = ethernet.kind == ethernet::IPV6;
-    let packet = if v6 {
-        ipv6::parse(bytes)?
-    } else {
-        ipv4::parse(bytes)?
-    };
+    let v6 = ethernet.is_v6();
+    let packet = ethernet.packet(frame)?;
     let flow = FlowKey::of_packet(&packet, v6, ethernet.vlans, direction);
     let offset = ethernet.header + packet.offset;
-    Some(match (packet.fragment, packet.protocol) {
-        (Some(position), _) => message(flow, position, packet.payload),
+    Some(match (packet.cut, packet.protocol) {
+        (Some(cut), _) => Item::Fragment(Fragment {
+            flow: flow.of_its_fragments(),
+            id: cut.id,
+            start: cut.start,
+            more: cut.more,
+            at: offset,
+            len: packet.payload.len(),
+        }),
         (None, protocol::TCP) => Item::Tcp(Tcp::parse(packet.payload, offset, flow, direction)?),
         (None, protocol::UDP) => datagram(packet.payload, flow, v6, direction)?,
         (None, protocol::IGMP) if !v6 => Item::Chore,

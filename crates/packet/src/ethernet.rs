@@ -1,6 +1,7 @@
 //! Ethernet II with up to two VLAN tags (IEEE 802.3, 802.1Q, 802.1ad).
 
-use crate::field;
+use crate::ip::Packet;
+use crate::{field, ipv4, ipv6};
 
 pub(crate) const ARP: u16 = 0x0806;
 pub(crate) const IPV4: u16 = 0x0800;
@@ -38,6 +39,21 @@ impl Ethernet {
             ethernet.untag(frame)?;
         }
         Some(ethernet)
+    }
+
+    pub(crate) fn is_v6(&self) -> bool {
+        self.kind == IPV6
+    }
+
+    /// The IP packet of this frame. `None`: no IP, or it lies.
+    #[inline]
+    pub(crate) fn packet<'a>(&self, frame: &'a [u8]) -> Option<Packet<'a>> {
+        let network = frame.get(self.header..)?;
+        match self.kind {
+            IPV4 => ipv4::parse(network),
+            IPV6 => ipv6::parse(network),
+            _ => None,
+        }
     }
 
     fn untag(&mut self, frame: &[u8]) -> Option<()> {

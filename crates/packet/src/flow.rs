@@ -1,11 +1,12 @@
 //! The key of a flow: what belongs together and keeps its order.
 
-use std::fmt;
+mod shown;
+
 use std::hash::{Hash, Hasher};
-use std::net::{Ipv6Addr, SocketAddrV6};
 
 use crate::field;
-use crate::ip::{Packet, protocol};
+use crate::ip::Packet;
+use crate::ipv6::FRAGMENT;
 
 /// Which way a frame goes, as seen from the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,8 @@ const NETWORKS: [Network; 5] = [
 /// A flow, the guest's side first, whichever way the frame went.
 ///
 /// TCP and UDP: addresses and ports. ICMP: the type and an echo's identifier stand where the ports would. Fragments
-/// and other protocols: addresses and protocol. What is no IP: the MAC addresses and the EtherType. All with VLANs.
+/// of IPv4 and other protocols: addresses and protocol; of IPv6: addresses. What is no IP: the MAC addresses and the
+/// EtherType. All with VLANs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub struct FlowKey {
     guest: u128,
@@ -76,14 +78,25 @@ impl FlowKey {
     }
 
     pub(crate) fn of_packet(packet: &Packet<'_>, v6: bool, vlans: [u16; 2], direction: Direction) -> Self {
-        let network = match (v6, packet.fragment) {
-            (false, None) => Network::Ipv4,
-            (true, None) => Network::Ipv6,
-            (false, Some(_)) => Network::FragmentsV4,
-            (true, Some(_)) => Network::FragmentsV6,
-        };
+        let network = if v6 { Network::Ipv6 } else { Network::Ipv4 };
         let ends = direction.guest_first(packet.source, packet.destination);
         Self::new(network, packet.protocol.into(), vlans, ends)
+    }
+
+    /// Of the pieces of a packet like this one. Of IPv6 only the first piece knows the protocol (RFC 8200 section
+    /// 4.5).
+    pub(crate) fn of_its_fragments(self) -> Self {
+        match self.network {
+            Network::Ipv6 => Self {
+                network: Network::FragmentsV6,
+                protocol: FRAGMENT.into(),
+                ..self
+            },
+            _ => Self {
+                network: Network::FragmentsV4,
+                ..self
+            },
+        }
     }
 
     /// The guest's port of TCP or UDP.
@@ -162,78 +175,5 @@ impl Hash for FlowKey {
     /// In few steps: a hasher takes long for each.
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.words().iter().for_each(|word| state.write_u64(*word));
-    }
-}
-
-/// `tcp 10.0.0.2:80 > 10.0.0.9:4312`, guest first; VLANs follow as ` vlan 5`.
-impl fmt::Display for FlowKey {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.network {
-            Network::Ethernet => self.ethernet(out)?,
-            Network::FragmentsV4 | Network::FragmentsV6 => {
-                write!(out, "fragments of protocol {} ", self.protocol)?;
-                self.hosts(out)?;
-            }
-            Network::Ipv4 | Network::Ipv6 => self.datagrams(out)?,
-        }
-        for vlan in self.vlans.iter().filter(|vlan| **vlan != 0) {
-            write!(out, " vlan {vlan}")?;
-        }
-        Ok(())
-    }
-}
-
-impl FlowKey {
-    fn ethernet(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "ethernet {:04x} {} > {}",
-            self.protocol,
-            Mac(self.guest),
-            Mac(self.peer)
-        )
-    }
-
-    fn datagrams(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match u8::try_from(self.protocol) {
-            Ok(protocol::TCP) => self.ports(out, "tcp"),
-            Ok(protocol::UDP) => self.ports(out, "udp"),
-            Ok(protocol::ICMP | protocol::ICMPV6) => {
-                out.write_str("icmp ")?;
-                self.hosts(out)?;
-                write!(out, " type {} id {}", self.guest_port, self.peer_port)
-            }
-            _ => {
-                write!(out, "protocol {} ", self.protocol)?;
-                self.hosts(out)
-            }
-        }
-    }
-
-    fn ports(&self, out: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
-        let [guest, peer] = [(self.guest, self.guest_port), (self.peer, self.peer_port)];
-        write!(out, "{name} {} > {}", self.socket(guest), self.socket(peer))
-    }
-
-    fn socket(&self, (address, port): (u128, u16)) -> String {
-        let address = Ipv6Addr::from(address);
-        match address.to_ipv4_mapped().filter(|_| self.network == Network::Ipv4) {
-            Some(v4) => format!("{v4}:{port}"),
-            None => SocketAddrV6::new(address, port, 0, 0).to_string(),
-        }
-    }
-
-    fn hosts(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = |address| Ipv6Addr::from(address).to_canonical();
-        write!(out, "{} > {}", host(self.guest), host(self.peer))
-    }
-}
-
-struct Mac(u128);
-
-impl fmt::Display for Mac {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [.., a, b, c, d, e, f] = self.0.to_be_bytes();
-        write!(out, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
     }
 }

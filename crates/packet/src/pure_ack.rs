@@ -4,7 +4,7 @@ use crate::checksum::Sum;
 use crate::ethernet::{self, Ethernet};
 use crate::ip::{Packet, protocol};
 use crate::tcp::{HEADER, flag};
-use crate::{ipv4, ipv6, options};
+use crate::{ipv6, options};
 
 /// Kind, length, two numbers; two paddings before keep them aligned (RFC 7323 appendix A).
 const TIMESTAMPS: usize = 12;
@@ -22,16 +22,11 @@ const CHECKSUM: std::ops::Range<usize> = 16..18;
 pub fn pure_ack(frame: &[u8], seq: u32, ack: u32, window: u16) -> Option<Vec<u8>> {
     let ethernet = Ethernet::parse(frame)?;
     let (link, network) = frame.split_at_checked(ethernet.header)?;
-    let (packet, address) = match ethernet.kind {
-        // Mapped into IPv6 by the parser.
-        ethernet::IPV4 => (ipv4::parse(network)?, u32::MAX.into()),
-        ethernet::IPV6 => (ipv6::parse(network)?, u128::MAX),
-        _ => return None,
-    };
-    if ethernet.kind == ethernet::IPV6 && packet.offset != ipv6::HEADER {
+    let packet = ethernet.packet(frame)?;
+    if ethernet.is_v6() && packet.offset != ipv6::HEADER {
         return None;
     }
-    if packet.protocol != protocol::TCP || packet.fragment.is_some() {
+    if packet.protocol != protocol::TCP || packet.cut.is_some() {
         return None;
     }
     let segment = segment(packet.payload, seq, ack, window)?;
@@ -42,7 +37,7 @@ pub fn pure_ack(frame: &[u8], seq: u32, ack: u32, window: u16) -> Option<Vec<u8>
         ethernet::IPV4 => ipv4_header(&mut made, header, segment.len())?,
         _ => ipv6_header(&mut made, header, segment.len())?,
     }
-    made.extend(summed(&packet, address, segment));
+    made.extend(summed(&packet, ethernet.is_v6(), segment));
     Some(made)
 }
 
@@ -99,15 +94,9 @@ fn ipv6_header(to: &mut Vec<u8>, header: &[u8], payload: usize) -> Option<()> {
     Some(())
 }
 
-/// With its checksum; `address` are the bits that the pseudo header has of an address.
-fn summed(packet: &Packet<'_>, address: u128, mut segment: Vec<u8>) -> Vec<u8> {
-    let sum = Sum::default()
-        .over(&(packet.source & address).to_be_bytes())
-        .over(&(packet.destination & address).to_be_bytes())
-        .over(&[0, packet.protocol])
-        .over(&(segment.len() as u32).to_be_bytes())
-        .over(&segment)
-        .finish();
+/// With its checksum.
+fn summed(packet: &Packet<'_>, v6: bool, mut segment: Vec<u8>) -> Vec<u8> {
+    let sum = packet.pseudo_header(v6, segment.len()).over(&segment).finish();
     if let Some(place) = segment.get_mut(CHECKSUM) {
         place.copy_from_slice(&sum.to_be_bytes());
     }

@@ -88,32 +88,6 @@ fn an_echo_is_compared_but_for_its_checksum() {
 }
 
 #[test]
-fn a_fragment_is_compared_with_its_position_but_without_its_identification() {
-    for route in [v4(), v6(), v6().vlan(9)] {
-        let fragment = |id, offset, more| build::fragment(route, 17, id, offset, more, b"piece of it all.");
-        let first = fragment(1, 0, true);
-        assert!(message(&first).1.equals(&message(&fragment(2, 0, true)).1));
-        assert!(!message(&first).1.equals(&message(&fragment(1, 2, true)).1));
-        assert!(!message(&first).1.equals(&message(&fragment(1, 0, false)).1));
-        assert!(name(&first).starts_with("fragments of protocol 17 "));
-    }
-}
-
-#[test]
-fn a_fragment_that_begins_like_tcp_is_no_segment() {
-    let segment = build::tcp(v4(), &Segment::default());
-    let (flow, body) = message_of_fragment(&segment[34..]);
-    assert_eq!(flow, "fragments of protocol 6 10.0.0.2 > 10.0.0.9");
-    assert_eq!(body, 2 + 20);
-}
-
-fn message_of_fragment(payload: &[u8]) -> (String, usize) {
-    let frame = build::fragment(v4(), 6, 1, 0, true, payload);
-    let (flow, body) = message(&frame);
-    (flow.to_string(), body.len())
-}
-
-#[test]
 fn another_protocol_is_compared_by_its_whole_payload() {
     let frame = build::ip(v4(), 47, b"tunnel");
     assert_eq!(message(&frame).1.parts(), &[&b""[..], b"tunnel"]);
@@ -262,4 +236,20 @@ fn the_source_is_what_a_switch_and_a_neighbour_learn() {
         [0x52, 0x54, 0, 0xc0, 0x10, 0x01]
     );
     assert_eq!(colo_packet::source(&[0; 13]), None);
+}
+
+#[test]
+fn frames_as_long_as_ip_allows_are_read() {
+    for (route, longest) in [(v4(), 0xffff - 20), (v6(), 0xffff)] {
+        for route in [route, route.vlan(5)] {
+            let payload = vec![0x5a; longest - 20];
+            let segment = Segment {
+                payload: &payload,
+                ..Segment::default()
+            };
+            assert_eq!(tcp(&build::tcp(route, &segment)).payload, payload);
+            let payload = vec![0x5a; longest - 8];
+            assert_eq!(message(&build::udp(route, &payload)).1.parts()[1], payload);
+        }
+    }
 }

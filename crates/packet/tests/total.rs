@@ -3,7 +3,10 @@
 mod common;
 
 use colo_packet::build::{self, Segment};
-use colo_packet::{Direction, Item, classify, pure_ack, set_ack, set_seq, set_window, shift_sack, source};
+use colo_packet::{
+    Direction, Item, classify, pure_ack, put_together, segment, set_ack, set_seq, set_window, shift_sack,
+    source,
+};
 use proptest::prelude::*;
 
 fn frames() -> impl Strategy<Value = Vec<u8>> {
@@ -20,6 +23,7 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
         Just(build::icmp_echo(common::v4(), true, 1, 1, b"hello")),
         Just(build::ip(common::v6(), 0, &chain)),
         Just(build::fragment(common::v6(), 6, 1, 0, true, b"hello")),
+        Just(build::fragment(common::v4(), 6, 1, 2, false, b"hello")),
         Just(build::arp(common::v4())),
     ]
 }
@@ -45,6 +49,15 @@ fn read_and_change(frame: &mut [u8]) {
             assert!(body.len() <= frame.len());
             assert!(body.equals(&body));
             assert!(!flow.to_string().is_empty());
+        }
+        Item::Fragment(fragment) => {
+            assert!(fragment.at + fragment.len <= frame.len());
+            assert!(fragment.start < 1 << 16 && fragment.start % 8 == 0);
+            assert!(!fragment.flow.to_string().is_empty());
+            let made = put_together(frame, &[7; 40]);
+            assert!(made.is_some_and(|made| made.ends_with(&[7; 40])));
+            let begun = segment(frame, Direction::Incoming);
+            assert!(begun.is_none_or(|begun| begun.payload.len() <= fragment.len));
         }
         Item::Chore => {}
     }

@@ -53,8 +53,7 @@ impl Connection {
         self.queue = rest;
         self.queue.iter_mut().for_each(|segment| segment.stale = true);
         for segment in needless {
-            outlet.stats.replaced_acks += 1;
-            outlet.let_go(segment.held);
+            outlet.replace(&segment.held);
         }
         (self.offers, self.urgent) = (Offers::default(), Urgent::default());
         (self.sent, self.owed) = (None, None);

@@ -5,7 +5,8 @@ use colo_packet::{seq, set_ack, set_window};
 use super::Connection;
 use super::owed::Owed;
 use crate::epochs::Epochs;
-use crate::hold::{Held, Patience};
+use crate::held::Held;
+use crate::hold::Patience;
 use crate::offers::{DUPLICATES, Offer};
 use crate::outlet::{Outlet, Why};
 use crate::pair::Speaker;
@@ -16,8 +17,7 @@ impl Connection {
     /// Takes in the frame of a segment that `primary` has seen.
     pub(crate) fn hold(&mut self, key: Key, segment: Segment, now: u64, outlet: &mut Outlet) {
         while let Some(replaced) = take_replaced(&mut self.queue, &segment) {
-            outlet.stats.replaced_acks += 1;
-            outlet.let_go(replaced);
+            outlet.replace(&replaced);
         }
         let (serial, said) = (segment.held.serial, segment.said);
         self.queue.push_back(segment);
@@ -66,8 +66,7 @@ impl Connection {
         let behind = self.queue.get(acks).filter(|_| acks > 0)?;
         let why = self.may_go(behind, &outlet.epochs)?;
         for segment in self.queue.drain(..acks) {
-            outlet.stats.replaced_acks += 1;
-            outlet.let_go(segment.held);
+            outlet.replace(&segment.held);
         }
         Some(why)
     }

@@ -9,10 +9,12 @@
 mod acks;
 mod divergence;
 mod epochs;
+mod fragments;
 mod handshake;
 mod hold;
 mod limits;
 mod message;
+mod offload;
 mod openings;
 mod property;
 mod property_windows;

@@ -124,12 +124,11 @@ fn what_the_secondary_sent_in_an_old_epoch_matches_nothing_new() {
 }
 
 #[test]
-fn echoes_fragments_and_unknown_frames_are_compared_whole() {
+fn echoes_and_unknown_frames_are_compared_whole() {
     let mut runt = vec![7; 9];
     runt[8] = 1;
     let frames = [
         build::icmp_echo(route(), true, 5, 1, b"ping"),
-        build::fragment(route(), 17, 4, 0, true, b"12345678"),
         build::ip(route(), 89, b"routing"),
         runt,
     ];

@@ -42,6 +42,7 @@ pub fn incoming(frame: &[u8]) -> FlowKey {
     match classify(frame, Direction::Incoming) {
         Item::Tcp(tcp) => tcp.flow,
         Item::Message { flow, .. } => flow,
+        Item::Fragment(fragment) => fragment.flow,
         Item::Chore => panic!("a chore has no flow"),
     }
 }
