@@ -27,6 +27,8 @@ enum Shape<'a> {
     Udp(Way, &'a [u8]),
     Echo(Way, bool, u16, &'a [u8]),
     Fragment(Way, u8, u16, u16, bool, &'a [u8]),
+    /// Of a segment or datagram: pieces that can fit together.
+    Piece(Way, Tcp<'a>, bool, Part),
     Packet(Way, u8, &'a [u8]),
     Arp(Way),
 }
@@ -48,6 +50,14 @@ enum Options {
     Any([u8; 12]),
     /// Edges of a block, behind one or two bytes of padding (RFC 2018): numbers at odd offsets too.
     Sack(i16, i16, bool),
+}
+
+/// In units of 8 bytes.
+#[derive(Arbitrary, Debug)]
+struct Part {
+    id: bool,
+    from: u8,
+    units: u8,
 }
 
 /// Few ends, for the same reason.
@@ -112,9 +122,32 @@ impl Shape<'_> {
                 *more,
                 short(payload),
             ),
+            Self::Piece(way, tcp, true, part) => part.of(way, &tcp.bytes(way.route())),
+            Self::Piece(way, tcp, false, part) => part.of(way, &build::udp(way.route(), short(tcp.payload))),
             Self::Packet(way, protocol, payload) => build::ip(way.route(), *protocol, short(payload)),
             Self::Arp(way) => build::arp(way.route()),
         }
+    }
+}
+
+impl Part {
+    fn of(&self, way: &Way, whole: &[u8]) -> Vec<u8> {
+        let header = ETHERNET + if way.v6 { 40 } else { 20 } + if way.vlan { 4 } else { 0 };
+        let datagram = whole.get(header..).unwrap_or_default();
+        let from = usize::from(self.from % 8);
+        let start = (from * 8).min(datagram.len());
+        let end = (start + usize::from(self.units) * 8).min(datagram.len());
+        build::fragment(
+            way.route(),
+            whole
+                .get(header - if way.v6 { 34 } else { 11 })
+                .copied()
+                .unwrap_or(0),
+            u16::from(self.id),
+            from as u16,
+            end < datagram.len(),
+            datagram.get(start..end).unwrap_or_default(),
+        )
     }
 }
 

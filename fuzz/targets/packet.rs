@@ -3,7 +3,9 @@
 
 use colo_fuzz::Frame;
 use colo_packet::checksum::Sum;
-use colo_packet::{Direction, FlowKey, Item, Tcp, classify, set_ack, set_seq, shift_sack, source};
+use colo_packet::{
+    Direction, FlowKey, Item, Tcp, classify, put_together, set_ack, set_seq, shift_sack, source,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (Frame<'_>, u32)| {
@@ -16,6 +18,13 @@ fuzz_target!(|input: (Frame<'_>, u32)| {
                 assert!(body.len() <= frame.len());
                 assert!(body.equals(&body));
                 key(&flow);
+            }
+            Item::Fragment(piece) => {
+                assert!(piece.at + piece.len <= frame.len());
+                assert!(piece.start < 1 << 16 && piece.start % 8 == 0);
+                key(&piece.flow);
+                let made = put_together(&frame, &number.to_be_bytes());
+                assert!(made.is_none_or(|made| made.ends_with(&number.to_be_bytes())));
             }
             Item::Chore => {}
         }

@@ -5,7 +5,7 @@
 use colo_compare::Translator;
 use colo_fuzz::{Frame, number};
 use colo_packet::checksum::Sum;
-use colo_packet::{Direction, Item, classify};
+use colo_packet::{Direction, Item, classify, segment};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
@@ -53,7 +53,7 @@ fn check(before: Vec<u8>, direction: Direction, translate: impl FnOnce(&mut [u8]
     let mut after = before.clone();
     translate(&mut after);
     assert_eq!(sum(&before), sum(&after), "the checksum was mended wrongly");
-    let (Item::Tcp(old), Item::Tcp(new)) = (classify(&before, direction), classify(&after, direction)) else {
+    let (Some(old), Some(new)) = (segment(&before, direction), segment(&after, direction)) else {
         assert_eq!(before, after, "no segment, but changed");
         return;
     };
