@@ -1,13 +1,12 @@
-//! The secondary's copy of the primary's RAM, as large as that, but with memory only for pages that ever held something.
+//! A copy of a RAM, the secondary's cache and the primary's shadow, as large as that, but with memory only for pages that ever held something.
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::PAGE;
 use crate::error::Result;
 use crate::guest_ram::{GuestRam, page_offset};
 use crate::mapping::Mapping;
 use crate::page_set::PageSet;
-use crate::payload::ZERO_PAGE;
+use crate::{PAGE, Page, ZERO_PAGE};
 
 /// A copy of a RAM, sparse: whoever receives pages waits for the memory of those that the message brings, never for
 /// that of a whole RAM. What most guests have never written is not kept a second time.
@@ -27,7 +26,7 @@ impl Cache {
     }
 
     /// Takes a page; `None` is a page of zeros.
-    pub(crate) fn write(&mut self, index: u64, page: Option<&[u8; PAGE]>) -> Result<()> {
+    pub(crate) fn write(&mut self, index: u64, page: Option<&Page>) -> Result<()> {
         let offset = page_offset(index)?;
         match page {
             Some(page) => {
@@ -37,6 +36,15 @@ impl Cache {
             None if self.written.contains(index) => self.memory.zero(offset, PAGE),
             None => Ok(()),
         }
+    }
+
+    /// Copies a page out.
+    pub(crate) fn read(&self, index: u64, page: &mut Page) -> Result<()> {
+        if self.written.contains(index) {
+            return self.memory.read(page_offset(index)?, page);
+        }
+        page.fill(0);
+        Ok(())
     }
 
     /// The RAM := the cache on these pages.
@@ -55,12 +63,8 @@ impl Cache {
     pub(crate) fn hash(&self) -> Result<u64> {
         let (mut hasher, mut page) = (Xxh3::new(), [0; PAGE]);
         for index in 0..self.written.pages() {
-            if self.written.contains(index) {
-                self.memory.read(page_offset(index)?, &mut page)?;
-                hasher.update(&page);
-            } else {
-                hasher.update(&ZERO_PAGE);
-            }
+            self.read(index, &mut page)?;
+            hasher.update(&page);
         }
         Ok(hasher.digest())
     }

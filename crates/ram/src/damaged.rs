@@ -23,14 +23,6 @@ pub enum Why {
     /// A page that the RAM does not have.
     #[error("there is no page {0}")]
     NoSuchPage(u64),
-    /// Device state came out of order.
-    #[error("device state at {offset} after {have} bytes")]
-    DeviceOffset {
-        /// Where it says it belongs.
-        offset: u64,
-        /// Bytes that came before.
-        have: u64,
-    },
     /// More than may be held at once.
     #[error("more than the {0} bytes that may wait")]
     Limit(usize),

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::damaged::{Damaged, Why};
-use crate::incoming::Incoming;
+use crate::incoming::{BATCH_SIZE, Base, Incoming};
 use crate::page_set::PageSet;
 use crate::payload::{End, Pages, Payload};
-
-/// Buffers up to this size are kept for the next checkpoint: fresh memory costs a page fault for every page.
-const SPARE_SIZE: usize = 96 * 1024;
+use crate::sum::Sum;
+use crate::{PAGE, Page};
 
 /// What a bulk message led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +22,7 @@ pub enum Received {
         checkpoint: u64,
         /// Its pages.
         pages: u64,
-        /// Bytes of payload that it took.
+        /// Bytes that it takes here.
         bytes: u64,
     },
 }
@@ -32,11 +31,13 @@ pub enum Received {
 pub(crate) struct Inbox {
     ram_pages: u64,
     limit: usize,
-    /// Pages that pre-copy brought and no applied checkpoint has covered yet.
+    /// Pages that pre-copy brought and no stored checkpoint has covered yet.
     precopied: PageSet,
+    /// Of the round of pre-copy under way.
+    round: Sum,
     /// The last checkpoint that was whole. The next one must follow it: it holds only what changed since.
     base: Option<u64>,
-    applied: Option<u64>,
+    stored: Option<u64>,
     complete: BTreeMap<u64, Incoming>,
     current: Option<(u64, Incoming)>,
     damaged: Option<u64>,
@@ -46,7 +47,7 @@ pub(crate) struct Inbox {
 
 /// What to do with a message that was accepted.
 pub(crate) enum Accepted<'a> {
-    /// Write these pages into the cache now.
+    /// Decode these pages, write them into the cache, and tell of each by [`Inbox::precopied`].
     Precopy(Pages<'a>),
     /// Nothing: it was kept here.
     Kept(Received),
@@ -58,8 +59,9 @@ impl Inbox {
             ram_pages,
             limit,
             precopied: PageSet::new(ram_pages),
+            round: Sum::default(),
             base: None,
-            applied: None,
+            stored: None,
             complete: BTreeMap::new(),
             current: None,
             damaged: None,
@@ -67,14 +69,19 @@ impl Inbox {
         }
     }
 
-    /// Takes one bulk message. After damage its checkpoint is forgotten and the rest of it dropped.
-    pub(crate) fn receive<'a>(&mut self, kind: u8, payload: &'a [u8]) -> Result<Accepted<'a>, Damaged> {
-        let parsed = Payload::parse(kind, payload).map_err(|why| self.unreadable(why))?;
+    /// Takes one bulk message. After damage its checkpoint is forgotten and the rest of it dropped. `cache` is what was
+    /// stored last.
+    pub(crate) fn receive<'a>(
+        &mut self,
+        parsed: Result<Payload<'a>, &'static str>,
+        cache: Option<&dyn Base>,
+    ) -> Result<Accepted<'a>, Damaged> {
+        let parsed = parsed.map_err(|why| self.unreadable(why))?;
         let (checkpoint, ends) = (parsed.checkpoint(), matches!(parsed, Payload::End { .. }));
         let outcome = if self.damaged == Some(checkpoint) {
             Ok(Accepted::Kept(Received::Dropped))
         } else {
-            self.accept(parsed, payload)
+            self.accept(parsed, cache)
                 .map_err(|why| self.damage(checkpoint, why))
         };
         if ends && self.damaged == Some(checkpoint) {
@@ -90,7 +97,8 @@ impl Inbox {
         self.damage(checkpoint, Why::Malformed(why))
     }
 
-    fn damage(&mut self, checkpoint: u64, why: Why) -> Damaged {
+    /// This checkpoint cannot be used.
+    pub(crate) fn damage(&mut self, checkpoint: u64, why: Why) -> Damaged {
         if checkpoint == 0 {
             self.void_precopy();
         }
@@ -101,23 +109,31 @@ impl Inbox {
 
     /// A lost pre-copy message may have been the newest copy of a page that came before: none counts as seen any more.
     fn void_precopy(&mut self) {
+        self.round = Sum::default();
         if self.base.is_none() {
             self.precopied = PageSet::new(self.ram_pages);
         }
     }
 
-    fn accept<'a>(&mut self, parsed: Payload<'a>, payload: &'a [u8]) -> Result<Accepted<'a>, Why> {
-        if let Payload::Pages { pages, .. } = parsed {
-            self.check_range(pages)?;
-        }
+    fn accept<'a>(&mut self, parsed: Payload<'a>, cache: Option<&dyn Base>) -> Result<Accepted<'a>, Why> {
         match parsed {
-            Payload::Pages { checkpoint: 0, pages } => self.precopy(pages),
-            Payload::Pages { checkpoint, pages } => self.keep_pages(checkpoint, pages, payload),
+            Payload::Pages { checkpoint, pages } => {
+                self.check_range(pages)?;
+                if checkpoint == 0 {
+                    return self.check_precopy().map(|()| Accepted::Precopy(pages));
+                }
+                self.keep_pages(checkpoint, pages, cache)?;
+                Ok(Accepted::Kept(Received::Stored))
+            }
             Payload::Device {
                 checkpoint,
-                offset,
-                bytes,
-            } => self.keep_device(checkpoint, offset, bytes, payload),
+                size,
+                pages,
+            } => {
+                self.keep_device(checkpoint, size, pages, cache)?;
+                Ok(Accepted::Kept(Received::Stored))
+            }
+            Payload::End { checkpoint: 0, end } => self.finish_round(end),
             Payload::End { checkpoint, end } => self.finish(checkpoint, end),
         }
     }
@@ -129,48 +145,71 @@ impl Inbox {
         }
     }
 
-    fn precopy<'a>(&mut self, pages: Pages<'a>) -> Result<Accepted<'a>, Why> {
-        if let Some(base) = self.base {
-            return Err(Why::LatePrecopy(base));
-        }
-        for (index, _) in pages {
-            self.precopied.insert(index).map_err(|_| Why::NoSuchPage(index))?;
-        }
-        Ok(Accepted::Precopy(pages))
+    fn check_precopy(&self) -> Result<(), Why> {
+        self.base.map_or(Ok(()), |base| Err(Why::LatePrecopy(base)))
     }
 
-    fn keep_pages<'a>(
+    /// The cache has this page of pre-copy.
+    pub(crate) fn precopied(&mut self, index: u64, page: Option<&Page>) -> Result<(), Why> {
+        self.round.add(index, page);
+        self.precopied.insert(index).map_err(|_| Why::NoSuchPage(index))
+    }
+
+    fn finish_round<'a>(&mut self, announced: End) -> Result<Accepted<'a>, Why> {
+        self.check_precopy()?;
+        let round = std::mem::take(&mut self.round);
+        let found = End {
+            pages: round.pages,
+            device: 0,
+            checksum: round.digest(&[]),
+        };
+        if found == announced {
+            Ok(Accepted::Kept(Received::Stored))
+        } else {
+            Err(Why::differing(found, announced))
+        }
+    }
+
+    fn keep_pages(&mut self, checkpoint: u64, pages: Pages<'_>, cache: Option<&dyn Base>) -> Result<(), Why> {
+        self.room(checkpoint, pages, None)?;
+        let (_, incoming) = self.current.as_mut().ok_or(Why::Unfinished(checkpoint))?;
+        let mut decoded = [0; PAGE];
+        for (index, content) in pages {
+            if content.is_delta() && cache.is_none() {
+                return Err(Why::Malformed("a delta of nothing"));
+            }
+            let find = |page: &mut Page| find(&self.complete, cache, index, page);
+            let page = content.decode(&mut decoded, find).map_err(Why::Malformed)?;
+            incoming.keep(index, page, || self.spare.pop().unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn keep_device(
         &mut self,
         checkpoint: u64,
-        pages: Pages<'a>,
-        payload: &[u8],
-    ) -> Result<Accepted<'a>, Why> {
-        let buffer = self.spare.pop().unwrap_or_default();
-        self.room(checkpoint, payload)?.keep_pages(pages, payload, buffer);
-        Ok(Accepted::Kept(Received::Stored))
+        size: u64,
+        pages: Pages<'_>,
+        cache: Option<&dyn Base>,
+    ) -> Result<(), Why> {
+        self.room(checkpoint, pages, Some(size))?;
+        let last = self.complete.last_key_value().map(|(_, last)| last.device());
+        let base = last.or_else(|| cache.map(Base::device)).unwrap_or_default();
+        let (_, incoming) = self.current.as_mut().ok_or(Why::Unfinished(checkpoint))?;
+        incoming.keep_device(size, pages, base)
     }
 
-    fn keep_device<'a>(
-        &mut self,
-        checkpoint: u64,
-        offset: u64,
-        bytes: &[u8],
-        payload: &[u8],
-    ) -> Result<Accepted<'a>, Why> {
-        self.room(checkpoint, payload)?.keep_device(offset, bytes)?;
-        Ok(Accepted::Kept(Received::Stored))
-    }
-
-    /// The checkpoint that this message belongs to, begun if need be, with the message counted in.
-    fn room(&mut self, checkpoint: u64, payload: &[u8]) -> Result<&mut Incoming, Why> {
+    /// Begins the checkpoint that this message belongs to if need be, and counts the message in.
+    fn room(&mut self, checkpoint: u64, pages: Pages<'_>, device: Option<u64>) -> Result<(), Why> {
         self.begin(checkpoint)?;
         let waiting: usize = self.complete.values().map(Incoming::bytes).sum();
         let (_, incoming) = self.current.as_mut().ok_or(Why::Unfinished(checkpoint))?;
-        incoming.count(payload);
-        if waiting + incoming.bytes() > self.limit {
+        incoming.count(pages);
+        device.into_iter().for_each(|size| incoming.count_device(size));
+        if waiting.saturating_add(incoming.bytes()) > self.limit {
             return Err(Why::Limit(self.limit));
         }
-        Ok(incoming)
+        Ok(())
     }
 
     fn begin(&mut self, checkpoint: u64) -> Result<(), Why> {
@@ -231,20 +270,17 @@ impl Inbox {
             .first_entry()
             .filter(|entry| *entry.key() == checkpoint)?;
         let incoming = first.remove();
-        self.applied = Some(checkpoint);
+        self.stored = Some(checkpoint);
         Some((
             incoming,
             std::mem::replace(&mut self.precopied, PageSet::new(self.ram_pages)),
         ))
     }
 
-    /// Takes back the buffers of what was applied.
+    /// Takes back the buffers of what was stored: fresh memory costs a page fault for every page.
     pub(crate) fn recycle(&mut self, incoming: Incoming) {
-        let buffers = incoming
-            .into_buffers()
-            .filter(|buffer| buffer.capacity() <= SPARE_SIZE);
-        let room = (self.limit / SPARE_SIZE).saturating_sub(self.spare.len());
-        self.spare.extend(buffers.take(room));
+        let room = (self.limit / BATCH_SIZE).saturating_sub(self.spare.len());
+        self.spare.extend(incoming.into_buffers().into_iter().take(room));
     }
 
     /// Device state of a whole checkpoint that waits.
@@ -261,6 +297,15 @@ impl Inbox {
             .complete
             .last_key_value()
             .map(|(last, _)| *last)
-            .or(self.applied);
+            .or(self.stored);
+    }
+}
+
+/// Fills in a page as of the last whole checkpoint, which may wait here or be in the cache.
+fn find(waiting: &BTreeMap<u64, Incoming>, cache: Option<&dyn Base>, index: u64, page: &mut Page) {
+    match waiting.values().rev().find_map(|incoming| incoming.page(index)) {
+        Some(Some(found)) => page.copy_from_slice(found),
+        Some(None) => page.fill(0),
+        None => cache.into_iter().for_each(|cache| cache.page(index, page)),
     }
 }

@@ -1,13 +1,17 @@
 //! Guest RAM of a VM that runs in another process: which pages it wrote, copies of them, and a replica that follows.
 //!
-//! On the primary: [`GuestRam`] → [`Tracker`] → [`PageSet`] → [`Staging`] → [`BulkSource`] → link. On the secondary: link →
+//! On the primary: [`GuestRam`] → [`Tracker`] → [`PageSet`] → [`Staging`] → [`BulkSource`] with [`Encoder`] → link. On the secondary: link →
 //! [`Replica`] → the other [`GuestRam`]. Everything works from outside, on a shared mapping of the RAM file.
 //!
 //! What trackers cannot see, and whoever builds the VM must exclude: holes punched into the RAM file (watch
 //! [`GuestRam::blocks`]), writes by DMA or through another process's mapping, RAM that is swapped or in huge pages of tmpfs.
 
 mod cache;
+mod content;
+mod cursor;
 mod damaged;
+mod delta;
+mod encoder;
 mod error;
 mod guest_ram;
 mod handover;
@@ -19,21 +23,32 @@ mod payload;
 mod process;
 mod replica;
 mod source;
+mod squeeze;
 mod staging;
+mod sum;
+mod tally;
 mod tracker;
 mod uffd;
 
 /// Bytes of a guest page.
 pub const PAGE: usize = 4096;
 
+/// A page's content.
+pub(crate) type Page = [u8; PAGE];
+
+pub(crate) const ZERO_PAGE: Page = [0; PAGE];
+
 pub use damaged::{Damaged, Why};
+pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use guest_ram::GuestRam;
 pub use handover::{HandedOver, receive_uffd};
 pub use inbox::Received;
 pub use page_set::PageSet;
-pub use payload::{DEVICE, DEVICE_PER_MESSAGE, PAGES, PAGES_PER_MESSAGE, STATE_END};
+pub use payload::{DEVICE, PAGES, STATE_END};
 pub use replica::Replica;
 pub use source::{BulkSource, LivePages, StagedState};
+pub use squeeze::Lz4;
 pub use staging::Staging;
+pub use tally::Tally;
 pub use tracker::{Probe, Tracker, TrackerKind, open_tracker, probe_trackers};

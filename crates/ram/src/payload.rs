@@ -1,7 +1,7 @@
 //! Payloads of the link's bulk messages (docs/architecture.md): writing them, and a total reader. Integers are
 //! little-endian.
 
-use crate::PAGE;
+use crate::content::Content;
 
 /// Link message type of PAGES.
 pub const PAGES: u8 = 6;
@@ -9,14 +9,6 @@ pub const PAGES: u8 = 6;
 pub const DEVICE: u8 = 7;
 /// Link message type of STATE_END.
 pub const STATE_END: u8 = 8;
-/// Pages in one message: about 64 KiB, so that an urgent message never waits for long.
-pub const PAGES_PER_MESSAGE: usize = 16;
-/// Bytes of device state in one message.
-pub const DEVICE_PER_MESSAGE: usize = 64 * 1024;
-
-pub(crate) const ZERO_PAGE: [u8; PAGE] = [0; PAGE];
-const ZERO: u8 = 0;
-const RAW: u8 = 1;
 
 /// What a bulk payload says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +17,11 @@ pub(crate) enum Payload<'a> {
         checkpoint: u64,
         pages: Pages<'a>,
     },
+    /// Device state, cut into pages of which the last is filled up with zeros. What is not sent is as it was.
     Device {
         checkpoint: u64,
-        offset: u64,
-        bytes: &'a [u8],
+        size: u64,
+        pages: Pages<'a>,
     },
     End {
         checkpoint: u64,
@@ -36,7 +29,7 @@ pub(crate) enum Payload<'a> {
     },
 }
 
-/// What a whole checkpoint amounts to.
+/// What a whole checkpoint, or a round of pre-copy, amounts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct End {
     pub(crate) pages: u64,
@@ -60,14 +53,11 @@ impl<'a> Payload<'a> {
                 pages: Pages::parse(rest)?,
             }),
             DEVICE => {
-                let (offset, bytes) = take_u64(rest).ok_or("device state has no offset")?;
-                if bytes.is_empty() {
-                    return Err("empty piece of device state");
-                }
+                let (size, rest) = take_u64(rest).ok_or("device state has no size")?;
                 Ok(Self::Device {
                     checkpoint,
-                    offset,
-                    bytes,
+                    size,
+                    pages: Pages::parse(rest)?,
                 })
             }
             STATE_END => Ok(Self::End {
@@ -107,13 +97,9 @@ impl End {
 impl<'a> Pages<'a> {
     fn parse(bytes: &'a [u8]) -> Result<Self, &'static str> {
         let (count, rest) = bytes.split_first_chunk::<2>().ok_or("pages have no count")?;
-        let count = usize::from(u16::from_le_bytes(*count));
         let mut pages = Self { rest };
-        if count == 0 {
-            return Err("no page in a message of pages");
-        }
-        for _ in 0..count {
-            pages.next().ok_or("a page is cut or has an unknown flag")?;
+        for _ in 0..u16::from_le_bytes(*count) {
+            pages.next().ok_or("a page is cut or of an unknown kind")?;
         }
         if pages.rest.is_empty() {
             Ok(Self { rest })
@@ -123,47 +109,60 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Page number and content; `None` is a page of zeros.
+/// Page number and content.
 impl<'a> Iterator for Pages<'a> {
-    type Item = (u64, Option<&'a [u8; PAGE]>);
+    type Item = (u64, Content<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
         let (index, rest) = take_u64(self.rest)?;
-        let (flag, rest) = rest.split_first()?;
-        let (content, rest) = match *flag {
-            ZERO => (None, rest),
-            RAW => rest
-                .split_first_chunk::<PAGE>()
-                .map(|(page, rest)| (Some(page), rest))?,
-            _ => return None,
-        };
+        let (content, rest) = Content::take(rest)?;
         self.rest = rest;
         Some((index, content))
     }
 }
 
-/// Appends the head of a PAGES payload, to be followed by `count` pages.
-pub(crate) fn put_pages(out: &mut Vec<u8>, checkpoint: u64, count: u16) {
-    out.extend_from_slice(&checkpoint.to_le_bytes());
-    out.extend_from_slice(&count.to_le_bytes());
+/// A payload of pages that is being written.
+pub(crate) struct PagesWriter<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+    count_at: usize,
+    count: u16,
 }
 
-/// Appends one page, as a mark if it holds only zeros.
-pub(crate) fn put_page(out: &mut Vec<u8>, index: u64, page: &[u8; PAGE]) {
-    out.extend_from_slice(&index.to_le_bytes());
-    if *page == ZERO_PAGE {
-        out.push(ZERO);
-    } else {
-        out.push(RAW);
-        out.extend_from_slice(page);
+impl<'a> PagesWriter<'a> {
+    /// Appends to `out` the head of a PAGES payload, or with a size that of a DEVICE payload.
+    pub(crate) fn new(out: &'a mut Vec<u8>, checkpoint: u64, device_size: Option<u64>) -> Self {
+        let start = out.len();
+        out.extend_from_slice(&checkpoint.to_le_bytes());
+        out.extend(device_size.into_iter().flat_map(u64::to_le_bytes));
+        let count_at = out.len();
+        out.extend_from_slice(&[0, 0]);
+        Self {
+            out,
+            start,
+            count_at,
+            count: 0,
+        }
     }
-}
 
-/// Appends a DEVICE payload.
-pub(crate) fn put_device(out: &mut Vec<u8>, checkpoint: u64, offset: u64, bytes: &[u8]) {
-    out.extend_from_slice(&checkpoint.to_le_bytes());
-    out.extend_from_slice(&offset.to_le_bytes());
-    out.extend_from_slice(bytes);
+    /// Appends a page; false when the payload is full and there was no room.
+    pub(crate) fn put(&mut self, index: u64, content: &Content<'_>) -> bool {
+        let Some(count) = self.count.checked_add(1) else {
+            return false;
+        };
+        self.count = count;
+        if let Some(place) = self.out.get_mut(self.count_at..self.count_at + 2) {
+            place.copy_from_slice(&count.to_le_bytes());
+        }
+        self.out.extend_from_slice(&index.to_le_bytes());
+        content.put(self.out);
+        true
+    }
+
+    /// Bytes so far.
+    pub(crate) fn len(&self) -> usize {
+        self.out.len() - self.start
+    }
 }
 
 /// Appends a STATE_END payload.
@@ -181,7 +180,17 @@ fn take_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PAGE;
     use proptest::prelude::*;
+
+    fn content(kind: u8, bytes: &[u8]) -> Content<'_> {
+        match kind {
+            0 => Content::Zero,
+            1 => Content::Raw(&[7; PAGE]),
+            2 => Content::Delta(bytes),
+            _ => Content::Lz4(bytes),
+        }
+    }
 
     proptest! {
         #[test]
@@ -190,34 +199,52 @@ mod tests {
         }
 
         #[test]
-        fn pages_come_back(checkpoint: u64, pages in prop::collection::vec((any::<u64>(), 0..3u8), 1..20)) {
+        fn pages_come_back(
+            checkpoint: u64,
+            device in prop::option::of(any::<u64>()),
+            pages in prop::collection::vec((any::<u64>(), 0..4u8, prop::collection::vec(any::<u8>(), 0..40)), 0..20),
+        ) {
             let mut out = Vec::new();
-            put_pages(&mut out, checkpoint, pages.len() as u16);
-            pages.iter().for_each(|(index, fill)| put_page(&mut out, *index, &[*fill; PAGE]));
-            let Ok(Payload::Pages { checkpoint: read, pages: found }) = Payload::parse(PAGES, &out) else {
+            let mut writer = PagesWriter::new(&mut out, checkpoint, device);
+            let sent: Vec<_> = pages.iter().map(|(index, kind, bytes)| (*index, content(*kind, bytes))).collect();
+            sent.iter().for_each(|(index, content)| assert!(writer.put(*index, content)));
+            prop_assert_eq!(writer.len(), out.len());
+            let kind = if device.is_some() { DEVICE } else { PAGES };
+            let parsed = Payload::parse(kind, &out).map_err(TestCaseError::fail)?;
+            prop_assert_eq!(parsed.checkpoint(), checkpoint);
+            let (Payload::Pages { pages: found, .. } | Payload::Device { pages: found, .. }) = parsed else {
                 return Err(TestCaseError::fail("not read as pages"));
             };
-            prop_assert_eq!(read, checkpoint);
-            let found: Vec<_> = found.map(|(index, page)| (index, page.map_or(0, |page| page[PAGE - 1]))).collect();
-            prop_assert_eq!(found, pages);
+            if let Payload::Device { size, .. } = parsed {
+                prop_assert_eq!(Some(size), device);
+            }
+            prop_assert_eq!(found.collect::<Vec<_>>(), sent);
             for cut in [out.len() - 1, out.len() / 2, 9, 3] {
-                prop_assert!(Payload::parse(PAGES, &out[..cut]).is_err());
+                prop_assert!(Payload::parse(kind, &out[..cut]).is_err());
             }
             out.push(0);
-            prop_assert!(Payload::parse(PAGES, &out).is_err());
+            prop_assert!(Payload::parse(kind, &out).is_err());
         }
 
         #[test]
-        fn device_and_end_come_back(checkpoint: u64, offset: u64, bytes in prop::collection::vec(any::<u8>(), 1..99)) {
+        fn an_end_comes_back(checkpoint: u64, pages: u64, device: u64, checksum: u64) {
             let mut out = Vec::new();
-            put_device(&mut out, checkpoint, offset, &bytes);
-            prop_assert_eq!(Payload::parse(DEVICE, &out), Ok(Payload::Device { checkpoint, offset, bytes: &bytes }));
-            let end = End { pages: offset, device: 7, checksum: checkpoint ^ 3 };
-            out.clear();
+            let end = End { pages, device, checksum };
             put_end(&mut out, checkpoint, end);
             prop_assert_eq!(Payload::parse(STATE_END, &out), Ok(Payload::End { checkpoint, end }));
             out.pop();
             prop_assert!(Payload::parse(STATE_END, &out).is_err());
         }
+    }
+
+    #[test]
+    fn a_payload_takes_as_many_pages_as_it_can_count() {
+        let mut out = Vec::new();
+        let mut writer = PagesWriter::new(&mut out, 1, None);
+        let taken = (0..70_000)
+            .filter(|index| writer.put(*index, &Content::Zero))
+            .count();
+        assert_eq!(taken, usize::from(u16::MAX));
+        assert!(Payload::parse(PAGES, &out).is_ok());
     }
 }

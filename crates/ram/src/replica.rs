@@ -3,17 +3,20 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::cache::Cache;
-use crate::damaged::Damaged;
+use crate::damaged::{Damaged, Why};
 use crate::error::{Error, Result};
 use crate::guest_ram::GuestRam;
 use crate::inbox::{Accepted, Inbox, Received};
+use crate::incoming::Base;
 use crate::page_set::PageSet;
+use crate::payload::{Pages, Payload};
+use crate::{PAGE, Page};
 
 /// RAM cache, incoming checkpoints, and the SVM's RAM that is restored from them.
 ///
 /// The cache is, once a checkpoint was stored, always a whole and exact copy of the primary's RAM at the last stored
-/// one. One thread may receive while another stores: they share no lock but for moments, except in pre-copy, which
-/// ends before there is anything to store. A resync from scratch takes a new replica.
+/// one. One thread may receive while another stores; what refers to the last checkpoint (a delta, device state) waits
+/// until that is stored. A resync from scratch takes a new replica.
 pub struct Replica {
     ram: GuestRam,
     inbox: Mutex<Inbox>,
@@ -54,18 +57,19 @@ impl Replica {
     /// # Errors
     /// [`Damaged`], once for a checkpoint: it is forgotten, the rest of it is dropped.
     pub fn receive(&self, kind: u8, payload: &[u8]) -> std::result::Result<Received, Damaged> {
+        let parsed = Payload::parse(kind, payload);
+        let mut store = parsed.as_ref().is_ok_and(looks_back).then(|| lock(&self.store));
         let mut inbox = lock(&self.inbox);
-        match inbox.receive(kind, payload)? {
-            Accepted::Kept(received) => Ok(received),
-            Accepted::Precopy(pages) => {
-                let mut store = lock(&self.store);
-                for (index, page) in pages {
-                    // The inbox lets no page pass that the RAM does not have.
-                    let _ = store.cache.write(index, page);
-                }
-                Ok(Received::Stored)
-            }
+        let base = store.as_deref().map(|store| store as &dyn Base);
+        let pages = match inbox.receive(parsed, base)? {
+            Accepted::Kept(received) => return Ok(received),
+            Accepted::Precopy(pages) => pages,
+        };
+        if let Some(store) = &mut store {
+            let taken = store.precopy(pages, &mut inbox);
+            taken.map_err(|why| inbox.damage(0, why))?;
         }
+        Ok(Received::Stored)
     }
 
     /// Device state of a checkpoint that is whole, or that was the last to be stored.
@@ -92,6 +96,8 @@ impl Replica {
     /// # Errors
     /// [`Error::NotReady`] when it is not the oldest whole one; nothing has changed then.
     pub fn store(&self, checkpoint: u64) -> Result<u64> {
+        // Before the inbox, as in `receive`: at no time is a checkpoint neither here nor there.
+        let mut store = lock(&self.store);
         let (mut incoming, brought) = {
             let mut inbox = lock(&self.inbox);
             let ready = inbox.ready();
@@ -100,7 +106,6 @@ impl Replica {
                 ready,
             })?
         };
-        let mut store = lock(&self.store);
         store.newer = store.newer.union(&brought);
         for (index, page) in incoming.pages() {
             store.cache.write(index, page)?;
@@ -174,6 +179,44 @@ impl Replica {
                 size: self.ram.pages(),
             }),
         }
+    }
+}
+
+/// Whether a message is about what was stored before.
+fn looks_back(payload: &Payload<'_>) -> bool {
+    match *payload {
+        Payload::Pages { checkpoint: 0, .. } | Payload::Device { .. } => true,
+        Payload::Pages { mut pages, .. } => pages.any(|(_, content)| content.is_delta()),
+        Payload::End { .. } => false,
+    }
+}
+
+impl Store {
+    /// Pages of pre-copy go straight into the cache.
+    fn precopy(&mut self, pages: Pages<'_>, inbox: &mut Inbox) -> std::result::Result<(), Why> {
+        let mut decoded = [0; PAGE];
+        for (index, content) in pages {
+            let page = content.decode(&mut decoded, |page| self.page(index, page));
+            let page = page.map_err(Why::Malformed)?;
+            self.cache
+                .write(index, page)
+                .map_err(|_| Why::NoSuchPage(index))?;
+            inbox.precopied(index, page)?;
+        }
+        Ok(())
+    }
+}
+
+impl Base for Store {
+    fn page(&self, index: u64, page: &mut Page) {
+        // The inbox lets no page pass that the RAM does not have: there is nothing to fail.
+        if self.cache.read(index, page).is_err() {
+            page.fill(0);
+        }
+    }
+
+    fn device(&self) -> &[u8] {
+        self.stored.as_ref().map_or(&[], |(_, device)| device)
     }
 }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use crate::PAGE;
+use crate::encoder::Encoder;
 use crate::error::{Error, Result};
 use crate::guest_ram::{GuestRam, page_offset};
 use crate::mapping::Mapping;
 use crate::page_set::PageSet;
 use crate::source::StagedState;
+use crate::squeeze::Lz4;
 
 /// Bytes that get their memory at once, so that not even the first checkpoints wait for page faults while the VM is
 /// stopped: several times what a busy VM writes between two checkpoints.
@@ -70,10 +72,10 @@ impl Staging {
     }
 
     /// What the link pulls: the staged pages, then this device state, then the end with the checksum. The pages
-    /// stay as they are for as long as it lives.
+    /// stay as they are for as long as it lives. Encoding happens as it is pulled, long after the VM runs again.
     #[must_use]
-    pub fn source(&self, checkpoint: u64, device: Vec<u8>) -> StagedState {
-        StagedState::new(checkpoint, Arc::clone(&self.staged), device)
+    pub fn source(&self, checkpoint: u64, device: Vec<u8>, encoder: &Encoder, lz4: Lz4) -> StagedState {
+        StagedState::new(checkpoint, Arc::clone(&self.staged), device, encoder, lz4)
     }
 }
 
@@ -109,7 +111,8 @@ mod tests {
         let ram = ram(8);
         let mut staging = Staging::new(&ram, 8 * 4096).unwrap();
         staging.gather(&PageSet::all(8)).unwrap();
-        let source = staging.source(1, Vec::new());
+        let encoder = Encoder::new(&ram, true).unwrap();
+        let source = staging.source(1, Vec::new(), &encoder, Lz4::Never);
         assert!(matches!(
             staging.gather(&PageSet::all(8)),
             Err(Error::StagingBusy)
