@@ -7,7 +7,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use std::os::fd::AsFd;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 const RAM_PAGES: u64 = 4;
 /// Bytes that may wait.
@@ -15,9 +15,10 @@ const LIMIT: u64 = 64 << 10;
 
 #[derive(Arbitrary, Debug)]
 enum Step<'a> {
-    /// Pages (number, fill) of this checkpoint more than the last whole one.
-    Pages(u8, Vec<(u8, u8)>),
-    Device(u8, u16, &'a [u8]),
+    /// Pages of this checkpoint more than the last whole one.
+    Pages(u8, Vec<(u8, Content<'a>)>),
+    /// Of this size, mostly the one that was said before.
+    Device(u8, u16, Vec<(u8, Content<'a>)>),
     /// The end as it should be, of what was sent.
     End(u8),
     Raw(u8, &'a [u8]),
@@ -27,12 +28,41 @@ enum Step<'a> {
     Forget(u8),
 }
 
-/// The sender's account of the checkpoint under way.
+/// What stands behind a page's number.
+#[derive(Arbitrary, Debug)]
+enum Content<'a> {
+    Zero,
+    Fill(u8),
+    Delta(&'a [u8]),
+    /// A true block, of a page that repeats these bytes.
+    Repeat(&'a [u8]),
+    Block(&'a [u8]),
+}
+
+/// The sender's account of the checkpoint under way, as far as it is easily known: pages that refer to nothing, and
+/// device state of zeros.
 #[derive(Default)]
 struct Sum {
     pages: u64,
-    device: u64,
-    checksum: Xxh3,
+    size: u64,
+    value: u64,
+}
+
+impl Sum {
+    fn pages(&mut self, pages: &[(u8, Content<'_>)]) {
+        for (index, content) in pages {
+            let page = content.plain();
+            let bytes: &[u8] = page.as_ref().map_or(&[], |page| page);
+            self.value = self
+                .value
+                .wrapping_add(xxh3_64_with_seed(bytes, u64::from(index % 8)));
+            self.pages += 1;
+        }
+    }
+
+    fn digest(&self) -> u64 {
+        self.value ^ xxh3_64(&vec![0; self.size as usize])
+    }
 }
 
 struct World {
@@ -65,24 +95,17 @@ impl World {
         match step {
             Step::Pages(ahead, pages) => {
                 let mut out = self.head(*ahead);
-                out.extend_from_slice(&(pages.len() as u16).to_le_bytes());
-                for (index, fill) in pages {
-                    page(&mut out, u64::from(index % 8), *fill);
-                }
-                self.sum.pages += pages.len() as u64;
+                put_pages(&mut out, pages);
+                self.sum.pages(pages);
                 self.send(PAGES, &out);
             }
-            Step::Device(ahead, offset, bytes) => {
+            Step::Device(ahead, size, pages) => {
                 let mut out = self.head(*ahead);
-                // Mostly where it belongs.
-                let offset = if *offset % 4 == 0 {
-                    (*offset).into()
-                } else {
-                    self.sum.device
-                };
-                out.extend_from_slice(&offset.to_le_bytes());
-                out.extend_from_slice(bytes);
-                self.sum.device += bytes.len() as u64;
+                if size % 4 == 0 {
+                    self.sum.size = u64::from(*size);
+                }
+                out.extend_from_slice(&self.sum.size.to_le_bytes());
+                put_pages(&mut out, pages);
                 self.send(DEVICE, &out);
             }
             Step::End(ahead) => self.end(*ahead),
@@ -113,7 +136,7 @@ impl World {
     fn end(&mut self, ahead: u8) {
         let mut out = self.head(ahead);
         let sum = std::mem::take(&mut self.sum);
-        for number in [sum.pages, sum.device, sum.checksum.digest()] {
+        for number in [sum.pages, sum.size, sum.digest()] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         self.send(STATE_END, &out);
@@ -121,7 +144,6 @@ impl World {
     }
 
     fn send(&mut self, kind: u8, payload: &[u8]) {
-        self.sum.checksum.update(payload);
         match self.replica.receive(kind, payload) {
             Ok(Received::Complete {
                 checkpoint, bytes, ..
@@ -163,10 +185,45 @@ impl World {
     }
 }
 
-fn page(out: &mut Vec<u8>, index: u64, fill: u8) {
-    out.extend_from_slice(&index.to_le_bytes());
-    out.push(u8::from(fill != 0));
-    if fill != 0 {
-        out.extend_from_slice(&[fill; PAGE]);
+fn put_pages(out: &mut Vec<u8>, pages: &[(u8, Content<'_>)]) {
+    out.extend_from_slice(&(pages.len() as u16).to_le_bytes());
+    for (index, content) in pages {
+        out.extend_from_slice(&u64::from(index % 8).to_le_bytes());
+        content.put(out);
     }
+}
+
+impl Content<'_> {
+    /// The page, where it does not depend on another one.
+    fn plain(&self) -> Option<[u8; PAGE]> {
+        match self {
+            Self::Fill(fill) => Some([*fill; PAGE]),
+            Self::Repeat(bytes) => Some(repeated(bytes)),
+            _ => None,
+        }
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        let (kind, bytes) = match self {
+            Self::Zero => return out.push(0),
+            Self::Fill(fill) => {
+                out.push(1);
+                return out.extend_from_slice(&[*fill; PAGE]);
+            }
+            Self::Delta(bytes) => (2, bytes.to_vec()),
+            Self::Repeat(bytes) => (3, lz4_flex::block::compress(&repeated(bytes))),
+            Self::Block(bytes) => (3, bytes.to_vec()),
+        };
+        out.push(kind);
+        out.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
+        out.extend_from_slice(&bytes);
+    }
+}
+
+fn repeated(bytes: &[u8]) -> [u8; PAGE] {
+    let mut page = [0; PAGE];
+    page.iter_mut()
+        .zip(bytes.iter().cycle())
+        .for_each(|(to, from)| *to = *from);
+    page
 }

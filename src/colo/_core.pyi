@@ -61,6 +61,9 @@ class PageSet:
     def union(self, other: PageSet) -> PageSet:
         """Pages that are in either."""
 
+    def split(self, count: int) -> tuple[PageSet, PageSet]:
+        """The first `count` pages, and the others."""
+
     def runs(self) -> int:
         """How many contiguous runs it consists of."""
 
@@ -91,6 +94,19 @@ class Tracker:
         `stopped`: the VM stands still from before this call until the pages are copied; some trackers then
         forget what they had to report twice. False is always right. Raises TrackingLostError.
         """
+
+@final
+class Encoder:
+    """What one secondary has already, and how pages go to it; one per pairing. With `shadow` it keeps a copy
+    of all that was sent, so that equal pages are left out and others go as what changed: it takes memory for
+    each page that ever held something. What was sent counts as what the secondary has.
+    """
+
+    def __new__(cls, ram: GuestRam, *, shadow: bool) -> Encoder:
+        """For a secondary that has nothing yet. Raises OSError."""
+
+    def shadow_hash(self) -> int | None:
+        """xxh3-64 of what the secondary's cache should hold; None without a shadow."""
 
 @final
 class Staging:
@@ -249,7 +265,10 @@ class Relay:
         ("divergence", nic: int, flow: str, kind: str, detail: str)   stream, end, handshake or message
         ("hold_limit", nic: int, flow: str, ms: int)    a frame has waited for the SVM's twin
         ("queue_limit", bytes: int)       too much is held or waits to be compared
-        ("sent", pages: int, bytes: int)  a round of `send_pages` has been handed to the link
+        ("sent", checkpoint: int, tally: dict[str, int])   all of `send_pages` (checkpoint 0) or `send_state`
+            has been handed to the link; counted are pages by kind (zero, equal, delta, lz4, raw),
+            device_bytes, sent_bytes and what of it is sent_device_bytes, encode_ns, and of that lz4_ns, which
+            saved lz4_saved bytes
         ("state_complete", checkpoint: int, pages: int, bytes: int)   the replica holds all of it, checked
         ("state_damaged", checkpoint: int, why: str)    it did not fit and was forgotten
         ("vm_closed", nic: int)           the VM's socket ended, or sent what is no frame
@@ -311,13 +330,26 @@ class Relay:
     def resume_ingress(self) -> None:
         """The VM gets frames again, those that waited first."""
 
-    def send_pages(self, ram: GuestRam, pages: PageSet) -> None:
-        """A pre-copy round from live RAM; then ("sent", ...). Up to 8 transfers wait. Raises RuntimeError (no
-        link, too many).
+    def send_pages(
+        self, ram: GuestRam, pages: PageSet, encoder: Encoder, lz4: Literal["never", "sample", "always"]
+    ) -> None:
+        """Pre-copy from live RAM; then ("sent", 0, ...). Up to 8 transfers wait. Raises RuntimeError (no
+        link, too many), ValueError (no such `lz4`).
+
+        `lz4`: which of the pages are compressed that have no short delta; `sample` is one of 16.
         """
 
-    def send_state(self, checkpoint: int, staging: Staging, device: bytes) -> None:
-        """A checkpoint: staged pages, device state, sums. Raises RuntimeError (no link, too many wait)."""
+    def send_state(
+        self,
+        checkpoint: int,
+        staging: Staging,
+        device: bytes,
+        encoder: Encoder,
+        lz4: Literal["never", "sample", "always"],
+    ) -> None:
+        """A checkpoint: staged pages, device state, sums; then ("sent", `checkpoint`, ...). Encoding happens
+        while it is sent. Raises as `send_pages`.
+        """
 
     def commit(self, checkpoint: int) -> None:
         """The secondary holds all of it (RECEIVED): what was sent before its cut goes out."""
@@ -380,7 +412,10 @@ class Relay:
         ingress_dropped, egress_dropped, deferred_dropped, svm_dropped, events_dropped: see the bounds above
         ignored: messages of the peer that do not fit the role (late ones of a former role)
         stale_ingress_bytes: what a stopped SVM had not read and will see after the load
-        link_bytes_in, link_bytes_out (encrypted), bulk_bytes (payload of pages and state), control_in
+        link_bytes_in, link_bytes_out (encrypted), control_in
+        pages_zero, pages_equal, pages_delta, pages_lz4, pages_raw: pages for the secondary, by how they were
+        sent (equal: not at all); device_bytes: its device state; bulk_bytes: payload that all of it took,
+        bulk_device_bytes: of which for device state; encode_us: reading and encoding
 
         of the comparison, since the pairing began: primary_frames, secondary_frames, released_agreed,
         released_commit, released_passed, clamped_acks, clamped_windows, made_acks, replaced_acks,

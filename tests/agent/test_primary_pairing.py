@@ -68,7 +68,7 @@ async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None
             posted.append,
             tell_role=lambda _: None,
             send=sent.append,
-            tell_round=lambda _number, _pages: None,
+            tell_round=lambda _: None,
         )
         pairing.feed(events.Trigger(events.Reason.FIRST), 0)
         await anyio.lowlevel.checkpoint()

@@ -43,18 +43,23 @@ def protect(pair: Pair, ram_file: int, svm_file: int) -> _core.Replica:
     replica = _core.Replica(svm, SIZE * 2)
     pair.p.relay.alone()
     pair.s.relay.begin_secondary(replica)
-    pair.p.relay.send_pages(ram, _core.PageSet.all(PAGES))
-    pages, size = pair.p.event("sent")
-    assert pages == PAGES
-    assert size > PAGES * 9
+    encoder = _core.Encoder(ram, shadow=True)
+    pair.p.relay.send_pages(ram, _core.PageSet.all(PAGES), encoder, "sample")
+    checkpoint, tally = pair.p.event("sent")
+    assert checkpoint == 0
+    assert sum(tally[kind] for kind in ("zero", "equal", "delta", "lz4", "raw")) == PAGES
+    assert tally["sent_bytes"] > PAGES * 9
     assert pair.p.relay.pause_ingress(1000)
     pair.p.relay.cut(1)
     staging = _core.Staging(ram, SIZE)
     assert staging.gather(_core.PageSet.all(1)) == _core.PAGE_SIZE
     pair.p.relay.resume_ingress()
-    pair.p.relay.send_state(1, staging, b"devices" * 20_000)
+    pair.p.relay.send_state(1, staging, b"devices" * 20_000, encoder, "always")
+    checkpoint, tally = pair.p.event("sent")
+    assert (checkpoint, tally["device_bytes"]) == (1, 140_000)
+    assert tally["sent_device_bytes"] < 10_000
     checkpoint, pages, _ = pair.s.event("state_complete")
-    assert (checkpoint, pages) == (1, 1)
+    assert (checkpoint, pages) == (1, tally["zero"] + tally["delta"] + tally["lz4"] + tally["raw"])
     pair.p.relay.commit(1)
     pair.s.relay.svm_stopped()
     assert replica.store(1) == PAGES

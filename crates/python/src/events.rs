@@ -4,6 +4,7 @@ use colo_relay::{Divergence, Event};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::{Bound, IntoPyObjectExt};
+use std::collections::BTreeMap;
 
 pub(crate) fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
     match event {
@@ -20,7 +21,10 @@ pub(crate) fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny
         } => ("divergence", nic, flow, kind, detail).into_bound_py_any(py),
         Event::HoldLimit { nic, flow, ms } => ("hold_limit", nic, flow, ms).into_bound_py_any(py),
         Event::QueueLimit { bytes } => ("queue_limit", bytes).into_bound_py_any(py),
-        Event::Sent { pages, bytes } => ("sent", pages, bytes).into_bound_py_any(py),
+        Event::Sent { checkpoint, tally } => {
+            let counted: BTreeMap<_, _> = tally.entries().into();
+            ("sent", checkpoint, counted).into_bound_py_any(py)
+        }
         Event::StateComplete {
             checkpoint,
             pages,

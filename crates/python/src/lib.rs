@@ -23,7 +23,7 @@ mod _core {
     #[pymodule_export]
     use super::errors::{StagingLimitError, TrackingLostError};
     #[pymodule_export]
-    use super::ram::{GuestRam, PageSet, Staging};
+    use super::ram::{Encoder, GuestRam, PageSet, Staging};
     #[pymodule_export]
     use super::relay::{Relay, Tls};
     #[pymodule_export]

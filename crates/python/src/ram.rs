@@ -47,12 +47,47 @@ impl PageSet {
         Self(py.detach(|| self.0.union(&other.0)))
     }
 
+    fn split(&self, py: Python<'_>, count: u64) -> (Self, Self) {
+        let (first, rest) = py.detach(|| self.0.split(count));
+        (Self(first), Self(rest))
+    }
+
     fn runs(&self, py: Python<'_>) -> usize {
         py.detach(|| self.0.runs().count())
     }
 
     fn __len__(&self) -> usize {
         usize::try_from(self.0.len()).unwrap_or(usize::MAX)
+    }
+}
+
+#[pyclass(frozen, module = "colo._core")]
+pub(crate) struct Encoder(pub(crate) colo_ram::Encoder);
+
+#[pymethods]
+impl Encoder {
+    #[new]
+    #[pyo3(signature = (ram, *, shadow))]
+    fn new(py: Python<'_>, ram: &GuestRam, shadow: bool) -> PyResult<Self> {
+        py.detach(|| colo_ram::Encoder::new(&ram.0, shadow))
+            .map(Self)
+            .map_err(from_ram)
+    }
+
+    fn shadow_hash(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        py.detach(|| self.0.shadow_hash()).map_err(from_ram)
+    }
+}
+
+/// What Python calls how much is compressed.
+pub(crate) fn lz4(word: &str) -> PyResult<colo_ram::Lz4> {
+    match word {
+        "never" => Ok(colo_ram::Lz4::Never),
+        "sample" => Ok(colo_ram::Lz4::Sample),
+        "always" => Ok(colo_ram::Lz4::Always),
+        _ => Err(PyValueError::new_err(format!(
+            "pages are compressed never, as a sample or always, not {word:?}"
+        ))),
     }
 }
 
@@ -76,8 +111,14 @@ impl Staging {
 
 impl Staging {
     /// What the link pulls.
-    pub(crate) fn source(&self, checkpoint: u64, device: Vec<u8>) -> colo_ram::StagedState {
-        self.lock().source(checkpoint, device)
+    pub(crate) fn source(
+        &self,
+        checkpoint: u64,
+        device: Vec<u8>,
+        encoder: &Encoder,
+        lz4: colo_ram::Lz4,
+    ) -> colo_ram::StagedState {
+        self.lock().source(checkpoint, device, &encoder.0, lz4)
     }
 
     fn lock(&self) -> MutexGuard<'_, colo_ram::Staging> {

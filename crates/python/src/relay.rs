@@ -3,7 +3,7 @@
 use crate::errors::{from_relay, from_tls};
 use crate::events::{divergence_to_tuple, to_tuple};
 use crate::fds::duplicate;
-use crate::ram::{GuestRam, PageSet, Staging};
+use crate::ram::{self, Encoder, GuestRam, PageSet, Staging};
 use crate::replica::Replica;
 use colo_relay::{Config, Error, UplinkKind};
 use pyo3::exceptions::PyValueError;
@@ -133,14 +133,32 @@ impl Relay {
         self.call(py, colo_relay::Relay::resume_ingress)
     }
 
-    fn send_pages(&self, py: Python<'_>, ram: &GuestRam, pages: &PageSet) -> PyResult<()> {
-        let source = colo_ram::LivePages::new(ram.0.clone(), pages.0.clone());
-        self.call(py, |relay| relay.send_pages(source, pages.0.len()))
+    fn send_pages(
+        &self,
+        py: Python<'_>,
+        ram: &GuestRam,
+        pages: &PageSet,
+        encoder: &Encoder,
+        lz4: &str,
+    ) -> PyResult<()> {
+        let lz4 = ram::lz4(lz4)?;
+        self.call(py, |relay| {
+            relay.send_bulk(colo_ram::LivePages::new(ram.0.clone(), &pages.0, &encoder.0, lz4))
+        })
     }
 
-    fn send_state(&self, py: Python<'_>, checkpoint: u64, staging: &Staging, device: &[u8]) -> PyResult<()> {
+    fn send_state(
+        &self,
+        py: Python<'_>,
+        checkpoint: u64,
+        staging: &Staging,
+        device: &[u8],
+        encoder: &Encoder,
+        lz4: &str,
+    ) -> PyResult<()> {
+        let lz4 = ram::lz4(lz4)?;
         self.call(py, |relay| {
-            relay.send_state(staging.source(checkpoint, device.to_vec()))
+            relay.send_bulk(staging.source(checkpoint, device.to_vec(), encoder, lz4))
         })
     }
 

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use colo_ram::{BulkSource, GuestRam, LivePages, PAGE, PageSet, Replica, Staging};
+use colo_ram::{BulkSource, Encoder, GuestRam, LivePages, Lz4, PAGE, PageSet, Replica, Staging, Tally};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -37,12 +37,16 @@ fn first_sync(mib: u64, every: u64) -> Outcome<()> {
     let replica = Replica::new(&svm, 64 << 20)?;
     println!("  new: {:.2?}", began.elapsed());
 
-    let mut source = LivePages::new(pvm.clone(), PageSet::all(pvm.pages()));
+    let encoder = Encoder::new(&pvm, false)?;
+    let mut source = LivePages::new(pvm.clone(), &PageSet::all(pvm.pages()), &encoder, Lz4::Never);
     receive_all(&replica, &mut source)?;
     let mut staging = Staging::new(&pvm, 1 << 20)?;
     for (number, dirty) in [(1, PageSet::all(pvm.pages())), (2, PageSet::new(pvm.pages()))] {
         staging.gather(&PageSet::new(pvm.pages()))?;
-        receive_all(&replica, &mut staging.source(number, vec![7; 700 * 1024]))?;
+        receive_all(
+            &replica,
+            &mut staging.source(number, vec![7; 700 * 1024], &encoder, Lz4::Never),
+        )?;
         let began = Instant::now();
         let pages = replica.apply(number, &dirty)?;
         println!("  apply, {pages} pages: {:.2?}", began.elapsed());
@@ -57,7 +61,7 @@ fn first_sync(mib: u64, every: u64) -> Outcome<()> {
 /// Prints the time in `receive`, all in all and the longest calls.
 fn receive_all(replica: &Replica, source: &mut impl BulkSource) -> Outcome<()> {
     let (mut payload, mut times) = (Vec::new(), Vec::new());
-    while let Some(kind) = source.next(&mut payload) {
+    while let Some(kind) = source.next(&mut payload, &mut Tally::default()) {
         let began = Instant::now();
         replica.receive(kind, &payload)?;
         times.push(began.elapsed());

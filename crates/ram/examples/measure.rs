@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 use colo_ram::{
-    BulkSource, GuestRam, PAGE, PageSet, Replica, Staging, Tracker, TrackerKind, open_tracker, probe_trackers,
+    BulkSource, Encoder, GuestRam, Lz4, PAGE, PageSet, Replica, Staging, Tally, Tracker, TrackerKind,
+    open_tracker, probe_trackers,
 };
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
@@ -94,7 +95,7 @@ fn measure_pipeline(ram: &GuestRam, dirty: &PageSet) -> Outcome<()> {
     )?;
 
     let replica = Replica::new(&guest_ram(ram.size() >> 20)?, ram.size() * 2)?;
-    let mut number = 0;
+    let (mut number, encoder) = (0, Encoder::new(ram, false)?);
     let device = vec![7; 700 * 1024];
     for (name, pages) in [
         ("all of RAM", PageSet::all(ram.pages())),
@@ -103,9 +104,9 @@ fn measure_pipeline(ram: &GuestRam, dirty: &PageSet) -> Outcome<()> {
         staging.gather(&pages)?;
         let (began, mut payload) = (Instant::now(), Vec::new());
         number += 1;
-        let mut source = staging.source(number, device.clone());
+        let mut source = staging.source(number, device.clone(), &encoder, Lz4::Never);
         let mut receiving = Duration::ZERO;
-        while let Some(kind) = source.next(&mut payload) {
+        while let Some(kind) = source.next(&mut payload, &mut Tally::default()) {
             let arrived = Instant::now();
             replica.receive(kind, &payload)?;
             receiving += arrived.elapsed();

@@ -123,6 +123,18 @@ impl PageSet {
         self.combine(other, |word, other| word & !other)
     }
 
+    /// The first `count` members, and the others.
+    #[must_use]
+    pub fn split(&self, count: u64) -> (Self, Self) {
+        let mut left = count;
+        let first = Self {
+            words: self.words.iter().map(|word| lowest(*word, &mut left)).collect(),
+            pages: self.pages,
+        };
+        let rest = self.difference(&first);
+        (first, rest)
+    }
+
     /// The first member that is `from` or later.
     #[must_use]
     pub fn first_from(&self, from: u64) -> Option<u64> {
@@ -162,6 +174,20 @@ impl PageSet {
         }
         None
     }
+}
+
+/// The lowest `left` bits that are set, counted down.
+fn lowest(word: u64, left: &mut u64) -> u64 {
+    let count = u64::from(word.count_ones());
+    if count <= *left {
+        *left -= count;
+        return word;
+    }
+    let mut rest = word;
+    for _ in 0..std::mem::take(left) {
+        rest &= rest - 1;
+    }
+    word ^ rest
 }
 
 fn word_of(page: u64) -> usize {
@@ -218,6 +244,16 @@ mod tests {
                 prop_assert_eq!(members(&left.intersection(right)), a & b);
                 prop_assert_eq!(members(&left.difference(right)), a - b);
             }
+        }
+
+        #[test]
+        fn a_set_is_split_after_any_of_its_members(a in prop::collection::vec(0..200u64, 0..150), count in 0..160u64) {
+            let mut set = PageSet::new(200);
+            a.iter().for_each(|page| set.insert(*page).unwrap());
+            let (first, rest) = set.split(count);
+            prop_assert_eq!(first.len(), count.min(set.len()));
+            let together: Vec<u64> = first.runs().flatten().chain(rest.runs().flatten()).collect();
+            prop_assert_eq!(together, set.runs().flatten().collect::<Vec<_>>());
         }
 
         #[test]

@@ -17,6 +17,9 @@ use crate::{PAGE, Page};
 
 /// A finite series of bulk messages, of which the last is a STATE_END.
 pub trait BulkSource: Send {
+    /// The checkpoint that it sends; 0 is a round of pre-copy.
+    fn checkpoint(&self) -> u64;
+
     /// Appends the next payload to `out`, counts it in, and returns its link message type; `None` at the end, for ever.
     fn next(&mut self, out: &mut Vec<u8>, tally: &mut Tally) -> Option<u8>;
 }
@@ -40,6 +43,10 @@ impl LivePages {
 }
 
 impl BulkSource for LivePages {
+    fn checkpoint(&self) -> u64 {
+        0
+    }
+
     fn next(&mut self, out: &mut Vec<u8>, tally: &mut Tally) -> Option<u8> {
         let memory = self.ram.memory();
         let read = |index, _, page: &mut Page| memory.read_page(index, page);
@@ -72,6 +79,10 @@ impl StagedState {
 }
 
 impl BulkSource for StagedState {
+    fn checkpoint(&self) -> u64 {
+        self.sender.checkpoint
+    }
+
     fn next(&mut self, out: &mut Vec<u8>, tally: &mut Tally) -> Option<u8> {
         let read = |_, nth, page: &mut Page| self.staged.data.read_page(nth, page);
         self.sender.next(out, tally, read, &mut self.device)

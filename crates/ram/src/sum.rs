@@ -43,15 +43,10 @@ mod tests {
     fn the_order_does_not_count_but_place_content_and_device_state_do() {
         let expected = sum(&[(1, Some(5)), (2, None)], b"d");
         assert_eq!(sum(&[(2, None), (1, Some(5))], b"d"), expected);
-        let others: [(&[(u64, Option<u8>)], &[u8]); 5] = [
-            (&[(2, Some(5)), (1, None)], b"d"),
-            (&[(1, Some(6)), (2, None)], b"d"),
-            (&[(1, Some(5))], b"d"),
-            (&[(1, Some(5)), (2, None), (2, None)], b"d"),
-            (&[(1, Some(5)), (2, None)], b"e"),
-        ];
-        for (pages, device) in others {
-            assert_ne!(sum(pages, device), expected, "{pages:?}");
-        }
+        assert_ne!(sum(&[(2, Some(5)), (1, None)], b"d"), expected);
+        assert_ne!(sum(&[(1, Some(6)), (2, None)], b"d"), expected);
+        assert_ne!(sum(&[(1, Some(5))], b"d"), expected);
+        assert_ne!(sum(&[(1, Some(5)), (2, None), (2, None)], b"d"), expected);
+        assert_ne!(sum(&[(1, Some(5)), (2, None)], b"e"), expected);
     }
 }

@@ -4,7 +4,7 @@
 
 use colo_link::testing::TestCa;
 use colo_packet::build::{Route, udp};
-use colo_ram::{GuestRam, LivePages, PageSet, Replica};
+use colo_ram::{Encoder, GuestRam, LivePages, Lz4, PageSet, Replica};
 use colo_relay::{Config, Event, Relay, UplinkKind, boottime_ns};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use std::io::{Read, Write};
@@ -71,9 +71,9 @@ fn main() {
     let replica = Replica::new(&ram, 1 << 20).unwrap();
     s.relay.begin_secondary(Arc::new(replica)).unwrap();
     let began = Instant::now();
-    let all = PageSet::all(RAM / 4096);
+    let (all, encoder) = (PageSet::all(RAM / 4096), Encoder::new(&ram, false).unwrap());
     p.relay
-        .send_pages(LivePages::new(ram, all.clone()), all.len())
+        .send_bulk(LivePages::new(ram, &all, &encoder, Lz4::Never))
         .unwrap();
     p.wait(|event| matches!(event, Event::Sent { .. }));
     let rate = RAM as f64 / began.elapsed().as_secs_f64() / f64::from(1 << 20);

@@ -4,7 +4,7 @@ use crate::clock::boottime_ns;
 use crate::command::{Bulk, Command};
 use crate::error::Error;
 use crate::handle::{ANSWER, Relay};
-use colo_ram::{BulkSource, Replica};
+use colo_ram::{BulkSource, Replica, Tally};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,20 +41,16 @@ impl Relay {
         self.order(Command::ResumeIngress)
     }
 
-    /// Sends a pre-copy round of `pages` pages; [`Event::Sent`] tells its end.
+    /// Sends a pre-copy round or a checkpoint's state; [`Event::Sent`] tells its end.
     ///
     /// # Errors
-    /// There is no link, or too many rounds wait.
-    pub fn send_pages(&self, source: impl BulkSource + 'static, pages: u64) -> Result<(), Error> {
-        self.bulk(Box::new(source), Some(pages))
-    }
-
-    /// Sends a checkpoint's state.
-    ///
-    /// # Errors
-    /// There is no link, or too many wait.
-    pub fn send_state(&self, source: impl BulkSource + 'static) -> Result<(), Error> {
-        self.bulk(Box::new(source), None)
+    /// There is no link, or too many transfers wait.
+    pub fn send_bulk(&self, source: impl BulkSource + 'static) -> Result<(), Error> {
+        let bulk = Bulk {
+            source: Box::new(source),
+            tally: Tally::default(),
+        };
+        self.ask("send", |reply| Command::Bulk { bulk, reply })
     }
 
     /// The secondary holds all of `checkpoint`.
@@ -147,14 +143,5 @@ impl Relay {
     /// See [`Error`].
     pub fn close(&self) -> Result<(), Error> {
         self.ask("close", Command::Close)
-    }
-
-    fn bulk(&self, source: Box<dyn BulkSource>, precopy_pages: Option<u64>) -> Result<(), Error> {
-        let bulk = Bulk {
-            source,
-            precopy_pages,
-            bytes: 0,
-        };
-        self.ask("send", |reply| Command::Bulk { bulk, reply })
     }
 }

@@ -4,7 +4,7 @@ use crate::capture::Ring;
 use crate::error::Error;
 use crate::observe::Divergences;
 use colo_link::Session;
-use colo_ram::{BulkSource, Replica};
+use colo_ram::{BulkSource, Replica, Tally};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -21,12 +21,10 @@ pub enum UplinkKind {
 /// Where an answer goes.
 pub(crate) type Reply<T> = SyncSender<Result<T, Error>>;
 
-/// A bulk source and what to say when it is out.
+/// A bulk source, and what of it is out.
 pub(crate) struct Bulk {
     pub(crate) source: Box<dyn BulkSource>,
-    /// Pages of a pre-copy round; `None` for a checkpoint, whose end the secondary tells.
-    pub(crate) precopy_pages: Option<u64>,
-    pub(crate) bytes: u64,
+    pub(crate) tally: Tally,
 }
 
 pub(crate) enum Command {

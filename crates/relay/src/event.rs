@@ -2,6 +2,7 @@
 
 use crate::clock::boottime_ns;
 use crate::error::Error;
+use colo_ram::Tally;
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -62,12 +63,12 @@ pub enum Event {
         /// Bytes held.
         bytes: u64,
     },
-    /// A pre-copy round is out.
+    /// A pre-copy round or a checkpoint's state is out.
     Sent {
-        /// Pages of the round.
-        pages: u64,
-        /// Bytes of payload.
-        bytes: u64,
+        /// Which; 0 is pre-copy.
+        checkpoint: u64,
+        /// How it was sent.
+        tally: Tally,
     },
     /// The replica holds all of a checkpoint.
     StateComplete {

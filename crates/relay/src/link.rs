@@ -4,6 +4,7 @@ use crate::command::Bulk;
 use crate::heartbeat::{Timing, Watch};
 use crate::stats::Counters;
 use colo_link::{Decoder, Message, Outgoing, Progress, Session, SessionError};
+use colo_ram::{STATE_END, Tally};
 use rustix::io::{Errno, read, write};
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -15,6 +16,8 @@ const URGENT_LIMIT: usize = 64 << 20;
 const INGRESS_LIMIT: usize = URGENT_LIMIT / 2;
 /// Bytes moved in one turn before others get theirs.
 const TURN: usize = 256 * 1024;
+/// Bulk messages made in one turn, for the same reason: few bytes may be many pages' work.
+const BULK_MESSAGES: usize = 4;
 /// Bulk sources that may wait.
 const BULK_SOURCES: usize = 8;
 
@@ -108,20 +111,28 @@ impl Link {
         Ok(count)
     }
 
-    /// Sends what waits: urgent messages first, bulk as far as the socket takes it. Finished pre-copy rounds go
-    /// to `sent` as (pages, bytes).
-    pub(crate) fn flush(&mut self, counters: &mut Counters, sent: &mut Vec<(u64, u64)>) {
+    /// Sends what waits: urgent messages first, bulk as far as the socket takes it. Transfers that are out go to
+    /// `sent`.
+    pub(crate) fn flush(&mut self, counters: &mut Counters, sent: &mut Vec<(u64, Tally)>) {
         let bulk = &mut self.bulk;
         let mut socket = Socket {
             fd: &self.fd,
             written: 0,
         };
-        let mut pull = |out: &mut Vec<u8>| pull(bulk, out, &mut counters.bulk_bytes, sent);
+        let mut pulled = 0;
+        let mut pull = |out: &mut Vec<u8>| {
+            pulled += 1;
+            if pulled > BULK_MESSAGES {
+                return None;
+            }
+            pull(bulk, out, &mut counters.bulk, sent)
+        };
         let flushed = self
             .session
             .flush(&mut socket, &mut self.outgoing, TURN, &mut pull);
         counters.link_bytes_out += socket.written;
         match flushed {
+            Ok(Progress::Done) if pulled > BULK_MESSAGES => self.progress = Progress::Budget,
             Ok(progress) => self.progress = progress,
             Err(error) => self.fail(error),
         }
@@ -148,23 +159,27 @@ impl AsFd for Link {
     }
 }
 
-/// One payload of the first source that has one; sources that are through are dropped.
+/// One payload of the first source. Its last one is a STATE_END: with that, it is out.
 fn pull(
     bulk: &mut VecDeque<Bulk>,
     out: &mut Vec<u8>,
-    total: &mut u64,
-    sent: &mut Vec<(u64, u64)>,
+    total: &mut Tally,
+    sent: &mut Vec<(u64, Tally)>,
 ) -> Option<u8> {
     while let Some(first) = bulk.front_mut() {
-        let before = out.len();
-        if let Some(kind) = first.source.next(out) {
-            let bytes = (out.len() - before) as u64;
-            first.bytes += bytes;
-            *total += bytes;
-            return Some(kind);
+        let mut tally = Tally::default();
+        let kind = first.source.next(out, &mut tally);
+        first.tally += tally;
+        *total += tally;
+        if kind == Some(STATE_END) {
+            sent.push((first.source.checkpoint(), first.tally));
         }
-        sent.extend(first.precopy_pages.map(|pages| (pages, first.bytes)));
-        bulk.pop_front();
+        if kind.is_none_or(|kind| kind == STATE_END) {
+            bulk.pop_front();
+        }
+        if kind.is_some() {
+            return kind;
+        }
     }
     None
 }

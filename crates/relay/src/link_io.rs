@@ -57,8 +57,8 @@ impl Engine {
         };
         let mut sent = Vec::new();
         link.flush(&mut self.counters, &mut sent);
-        for (pages, bytes) in sent {
-            self.tell(Event::Sent { pages, bytes });
+        for (checkpoint, tally) in sent {
+            self.tell(Event::Sent { checkpoint, tally });
         }
     }
 

@@ -1,6 +1,7 @@
 //! What was counted.
 
 use colo_compare::Stats;
+use colo_ram::Tally;
 
 /// Counters of the relay itself, since its start.
 #[derive(Debug, Default)]
@@ -17,7 +18,7 @@ pub(crate) struct Counters {
     pub(crate) stale_ingress_bytes: u64,
     pub(crate) link_bytes_in: u64,
     pub(crate) link_bytes_out: u64,
-    pub(crate) bulk_bytes: u64,
+    pub(crate) bulk: Tally,
     pub(crate) control_in: u64,
     pub(crate) events_dropped: u64,
 }
@@ -38,7 +39,15 @@ impl Counters {
             ("stale_ingress_bytes", self.stale_ingress_bytes),
             ("link_bytes_in", self.link_bytes_in),
             ("link_bytes_out", self.link_bytes_out),
-            ("bulk_bytes", self.bulk_bytes),
+            ("bulk_bytes", self.bulk.sent_bytes),
+            ("bulk_device_bytes", self.bulk.sent_device_bytes),
+            ("device_bytes", self.bulk.device_bytes),
+            ("pages_zero", self.bulk.zero),
+            ("pages_equal", self.bulk.equal),
+            ("pages_delta", self.bulk.delta),
+            ("pages_lz4", self.bulk.lz4),
+            ("pages_raw", self.bulk.raw),
+            ("encode_us", self.bulk.encode_ns / 1000),
             ("control_in", self.control_in),
             ("events_dropped", self.events_dropped),
         ]

@@ -3,7 +3,7 @@
 
 mod common;
 
-use colo_ram::PageSet;
+use colo_ram::{Lz4, PageSet};
 use colo_relay::Event;
 use common::*;
 use std::io::Write;
@@ -143,26 +143,28 @@ fn state_arrives_whole_while_frames_overtake_it() {
     for page in 0..RAM_PAGES {
         pair.ram.write_page(page, &[page as u8 | 1; 4096]).unwrap();
     }
-    let source = colo_ram::LivePages::new(pair.ram.clone(), PageSet::all(RAM_PAGES));
+    let encoder = colo_ram::Encoder::new(&pair.ram, true).unwrap();
+    let all = PageSet::all(RAM_PAGES);
+    let source = colo_ram::LivePages::new(pair.ram.clone(), &all, &encoder, Lz4::Never);
     let replica = colo_ram::Replica::new(&guest_ram(), 64 << 20).unwrap();
     pair.s
         .relay
         .begin_secondary(std::sync::Arc::new(replica))
         .unwrap();
-    pair.p.relay.send_pages(source, RAM_PAGES).unwrap();
-    let (pages, bytes) = pair.p.event(|event| match event {
-        Event::Sent { pages, bytes } => Some((*pages, *bytes)),
-        _ => None,
-    });
-    assert_eq!(pages, RAM_PAGES);
-    assert!(bytes > RAM_PAGES * 4096);
+    pair.p.relay.send_bulk(source).unwrap();
+    let tally = pair.p.sent(0);
+    assert_eq!((tally.pages(), tally.raw), (RAM_PAGES, RAM_PAGES));
+    assert!(tally.sent_bytes > RAM_PAGES * 4096);
+    for page in 0..RAM_PAGES {
+        pair.ram.write_page(page, &[!page as u8; 4096]).unwrap();
+    }
 
     pair.p.relay.cut(2).unwrap();
     let mut staging = colo_ram::Staging::new(&pair.ram, 64 << 20).unwrap();
-    staging.gather(&PageSet::all(RAM_PAGES)).unwrap();
+    staging.gather(&all).unwrap();
     pair.p
         .relay
-        .send_state(staging.source(2, vec![7; 1_000_000]))
+        .send_bulk(staging.source(2, vec![7; 1_000_000], &encoder, Lz4::Always))
         .unwrap();
     pair.p.relay.send(b"overtakes".to_vec()).unwrap();
     assert_eq!(pair.s.control(), b"overtakes");

@@ -191,7 +191,7 @@ def _assemble(config: Config, platform: Platform, relay: Relay, seen: SeenToken,
         tasks,
         link,
         tell_role=loop.tell_role,
-        tell_round=protection.round_begins,
+        tell_round=protection.copied,
         guard=loop.guard,
         now=_core.boottime_ns,
     )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from colo.agent.journal import Journal
     from colo.agent.link import Link
     from colo.agent.measures import CheckpointMeasure, Measures
+    from colo.agent.precopy import Copied
     from colo.config import Config
     from colo.hypervisor import QemuEvent
     from colo.model.policy.machine import Policy
@@ -49,7 +50,7 @@ class Duties:
     tasks: TaskGroup
     link: Link
     tell_role: Callable[[events.Event], None]
-    tell_round: Callable[[int, int], None]
+    tell_round: Callable[[Copied], None]
     guard: Callable[[Callable[[], None]], None]
     """Runs a machine's step; what it raises is judged there."""
     now: Callable[[], int]
@@ -212,6 +213,7 @@ class Duties:
             reason=measure.reason,
             pages=measure.pages,
             state_bytes=measure.state_bytes,
+            **measure.sent_counts(),
             **{f"{name}_ms": ms for name, ms in measure.phases_ms.items()},
         )
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter, deque
 from contextlib import contextmanager
 from statistics import median
-from time import monotonic
+from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING
 
 from attrs import Factory, define, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from colo.model.compression import Tally
 
 KEPT = 4096
 """Checkpoints whose measures are kept."""
@@ -30,6 +32,31 @@ class CheckpointMeasure:
     pages: int = 0
     page_bytes: int = 0
     state_bytes: int = 0
+    sent: Tally | None = None
+    """How it went over the link, once all of it is out."""
+    link_ns: int = 0
+    """From its first byte to RECEIVED."""
+    _sending_ns: int = 0
+
+    def sending(self) -> None:
+        """Notes that the link has it now."""
+        self._sending_ns = monotonic_ns()
+
+    def received(self) -> None:
+        """The peer has all of it."""
+        self.link_ns = monotonic_ns() - self._sending_ns
+        if self.sent is not None:
+            self.phases_ms["encode"] = round(self.sent.encode_ns / 1e6, 3)
+
+    def sent_counts(self) -> dict[str, int]:
+        """Pages by the way they were sent, and bytes before and after."""
+        if self.sent is None:
+            return {}
+        counts = {kind: getattr(self.sent, kind) for kind in ("zero", "equal", "delta", "lz4", "raw")}
+        return counts | {
+            "bytes_before": self.page_bytes + self.state_bytes,
+            "bytes_sent": self.sent.sent_bytes,
+        }
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -1,31 +1,58 @@
-"""The first copy of a VM's RAM, while the VM runs: rounds of what was written meanwhile, until little is
-left.
+"""The first copy of a VM's RAM, while the VM runs: rounds of what was written meanwhile, until the first
+checkpoint can take the rest (`model.convergence` says when).
 """
 
 from __future__ import annotations
 
+from collections import deque
+from contextlib import asynccontextmanager, nullcontext
+from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
-from attrs import define, field
+import structlog
+from attrs import define, field, frozen
 
 from colo import _core
+from colo.agent.steps import FAILURES
+from colo.model.convergence import Convergence, Finish, Round
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
-    from colo._core import PageSet, Relay
+    from colo._core import Encoder, PageSet, Relay
     from colo.agent.local_vm import LocalVm
+    from colo.model.compression import Compression, Tally
 
-MAX_ROUNDS = 8
-"""A VM that writes faster than the link carries is protected all the same: the first checkpoint takes the
-rest.
-"""
-_ENOUGH_PAGES = 2048
-"""8 MiB: the first checkpoint's pause for copying so much is a few milliseconds."""
-_ROUND_DEADLINE_S = 600.0
+_SLICE_PAGES = 4096
+"""16 MiB go to the relay at a time: enough to keep a link busy, few enough to see how it goes."""
+_SLOWED_SLICE_PAGES = 512
+"""While the VM is slowed down it stands still for the time of so many pages at a time: 16 ms at 1 Gbit/s."""
+_LEAST_SLICE_PAGES = 64
+_PACES_PER_S = 10
+"""How even a limited rate is."""
+_AHEAD = 2
+"""Slices that the relay has: one is sent while the next one waits."""
+_SLICE_DEADLINE_S = 120.0
 _PAGE = _core.PAGE_SIZE
+_MIB = 1 << 20
+
+_log = structlog.get_logger()
+
+
+@frozen
+class Copied:
+    """Where a pre-copy is. `rate`: bytes on the link per second in this round. `stopped`: the share of the
+    time for which the VM is stopped.
+    """
+
+    number: int
+    pages: int
+    done: int = 0
+    sent_bytes: int = 0
+    rate: float = 0.0
+    stopped: float = 0.0
 
 
 @define(eq=False)
@@ -34,29 +61,124 @@ class PreCopy:
 
     vm: LocalVm
     relay: Relay
-    tell: Callable[[int, int], None]
-    """Called at the start of each round with its number and its pages."""
-    _sent: anyio.Event = field(factory=anyio.Event)
+    encoder: Encoder
+    compression: Compression
+    convergence: Convergence
+    tell: Callable[[Copied], None]
+    """Called at the start of each round, and as it goes on."""
+    max_mib_s: int = 0
+    """On the link; 0 is no limit."""
+    _tallies: deque[Tally] = field(factory=deque)
+    _arrived: anyio.Event = field(factory=anyio.Event)
 
-    def round_sent(self) -> None:
-        """The relay has sent the round (its event `sent`)."""
-        self._sent.set()
+    def slice_sent(self, tally: Tally) -> None:
+        """The relay has sent a slice (its event `sent`)."""
+        self._tallies.append(tally)
+        self._arrived.set()
 
     async def run(self) -> PageSet:
-        """Raises TimeoutError when a round does not get through."""
+        """Raises TimeoutError when nothing gets through, QemuError when the VM cannot be stopped."""
         tracker = self.vm.tracker()
         await anyio.to_thread.run_sync(tracker.collect)  # from here on nothing is missed
         pages = _core.PageSet.all(self.vm.pages)
-        for number in range(1, MAX_ROUNDS + 1):
-            self.tell(number, len(pages))
-            await self._send(pages)
-            pages = await anyio.to_thread.run_sync(tracker.collect)
-            if len(pages) <= _ENOUGH_PAGES:
-                break
-        return pages
+        number = 1
+        while True:
+            began = monotonic()
+            await _Transfer(self, number, pages).run()
+            left = await anyio.to_thread.run_sync(tracker.collect)
+            step = self.convergence.after(Round(len(pages), monotonic() - began, len(left)))
+            _log.info("pre-copy", round=number, pages=len(pages), left=len(left), step=str(step))
+            if isinstance(step, Finish):
+                return left
+            pages, number = left, number + 1
 
-    async def _send(self, pages: PageSet) -> None:
-        self._sent = anyio.Event()
-        self.relay.send_pages(self.vm.ram, pages)
-        with anyio.fail_after(_ROUND_DEADLINE_S):
-            await self._sent.wait()
+    async def next_tally(self) -> Tally:
+        """Of the oldest slice that is still to be sent."""
+        with anyio.fail_after(_SLICE_DEADLINE_S):
+            while not self._tallies:
+                self._arrived = anyio.Event()
+                await self._arrived.wait()
+        return self._tallies.popleft()
+
+    @asynccontextmanager
+    async def vm_stopped(self) -> AsyncIterator[None]:
+        """The VM stands still meanwhile, and runs afterwards whatever happens."""
+        try:
+            await self.vm.hypervisor.stop()
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._let_go()
+
+    async def _let_go(self) -> None:
+        try:
+            await self.vm.hypervisor.cont()
+        except FAILURES:
+            # A QEMU that does not answer is killed, which whoever watches the process is told.
+            _log.warning("the VM does not go on after a stop", exc_info=True)
+
+
+@define(eq=False)
+class _Transfer:
+    """One round."""
+
+    copy: PreCopy
+    number: int
+    pages: PageSet
+    _began: float = field(factory=monotonic)
+    _waiting: int = 0
+    _done: int = 0
+    _bytes: int = 0
+    _debt: float = 0.0
+    _last_ns: int = field(factory=monotonic_ns)
+
+    async def run(self) -> None:
+        rest, slice_pages = self.pages, self._slice_pages()
+        self._tell()
+        while len(rest):
+            part, rest = rest.split(slice_pages)
+            async with self.copy.vm_stopped() if self._is_stopped() else nullcontext():
+                await self._send(part)
+        while self._waiting:
+            await self._one_sent()
+
+    def _slice_pages(self) -> int:
+        if self.copy.convergence.stopped:
+            return _SLOWED_SLICE_PAGES
+        if self.copy.max_mib_s:
+            return max(self.copy.max_mib_s * _MIB // _PAGE // _PACES_PER_S, _LEAST_SLICE_PAGES)
+        return _SLICE_PAGES
+
+    def _is_stopped(self) -> bool:
+        """Spreads the slices during which the VM is stopped evenly over all."""
+        self._debt += self.copy.convergence.stopped
+        stopped = self._debt >= 1.0
+        if stopped:
+            self._debt -= 1.0
+        return stopped
+
+    async def _send(self, part: PageSet) -> None:
+        copy = self.copy
+        copy.relay.send_pages(copy.vm.ram, part, copy.encoder, copy.compression.choose())
+        self._waiting += 1
+        ahead = 1 if copy.max_mib_s or copy.convergence.stopped else _AHEAD
+        while self._waiting >= ahead:
+            await self._one_sent()
+        if copy.max_mib_s:
+            due = self._bytes / (copy.max_mib_s * _MIB)
+            await anyio.sleep(max(self._began + due - monotonic(), 0.0))
+
+    async def _one_sent(self) -> None:
+        tally = await self.copy.next_tally()
+        self._waiting -= 1
+        now = monotonic_ns()
+        self.copy.compression.sent(tally, now - self._last_ns)
+        self._last_ns = now
+        self._done += tally.pages
+        self._bytes += tally.sent_bytes
+        self._tell()
+
+    def _tell(self) -> None:
+        rate = self._bytes / max(monotonic() - self._began, 1e-3)
+        stopped = self.copy.convergence.stopped
+        self.copy.tell(Copied(self.number, len(self.pages), self._done, self._bytes, rate, stopped))

@@ -10,11 +10,13 @@ from attrs import define, field
 
 from colo import _core
 from colo.agent.pacing import Pacing
-from colo.agent.precopy import PreCopy
+from colo.agent.precopy import Copied, PreCopy
 from colo.agent.steps import Steps
 from colo.model import messages
 from colo.model.checkpoint import actions, events
 from colo.model.checkpoint.primary import Primary
+from colo.model.compression import Compression, Tally
+from colo.model.convergence import Convergence
 from colo.model.policy.machine import Policy
 from colo.model.role import events as role
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from colo._core import PageSet, Relay, Staging
+    from colo._core import Encoder, PageSet, Relay, Staging
     from colo.agent.local_vm import LocalVm
     from colo.agent.measures import CheckpointMeasure, Measures
     from colo.config import Config
@@ -47,7 +49,7 @@ class PrimaryPairing:
     post: Callable[[events.PrimaryEvent], None]
     tell_role: Callable[[role.Event], None]
     send: Callable[[messages.Message], None]
-    tell_round: Callable[[int, int], None]
+    tell_round: Callable[[Copied], None]
     machine: Primary | None = None
     pacing: Pacing | None = None
     on_done: Callable[[CheckpointMeasure], None] = field(default=lambda _: None)
@@ -57,27 +59,41 @@ class PrimaryPairing:
     _staging: Staging | None = None
     _backlog: PageSet | None = None
     _precopy: PreCopy | None = None
+    _encoder: Encoder | None = None
+    _compression: Compression = field(init=False)
     _steps: Steps = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._steps = Steps(self.tasks, self.post)
+        self._compression = Compression(self.config.checkpoint.encoding)
 
     # --- the way to the first checkpoint ---
 
     def start(self) -> None:
         """Begins the pre-copy; the first checkpoint follows by itself."""
-        self._precopy = PreCopy(self.vm, self.relay, self.tell_round)
         self._steps.start("pre-copy", self._fill)
 
-    def round_sent(self) -> None:
-        """The relay has sent a round of the pre-copy."""
-        if self._precopy is not None:
-            self._precopy.round_sent()
+    def sent(self, checkpoint: int, tally: Tally) -> None:
+        """The relay has sent a slice of the pre-copy (0), or all of a checkpoint."""
+        if checkpoint == 0 and self._precopy is not None:
+            self._precopy.slice_sent(tally)
+        elif self._measure is not None and self._measure.checkpoint == checkpoint:
+            self._measure.sent = tally
 
     async def _fill(self) -> events.PrimaryEvent:
-        assert self._precopy is not None
         limit = self.config.checkpoint.max_staging_mib * _MIB
         self._staging = await anyio.to_thread.run_sync(_core.Staging, self.vm.ram, limit)
+        shadow = self._compression.needs_shadow
+        self._encoder = await anyio.to_thread.run_sync(partial(_core.Encoder, self.vm.ram, shadow=shadow))
+        self._precopy = PreCopy(
+            self.vm,
+            self.relay,
+            self._encoder,
+            self._compression,
+            Convergence(limit // _core.PAGE_SIZE, self.config.timing.checkpoint_timeout_ms / 2000),
+            self.tell_round,
+            self.config.checkpoint.precopy_max_mib_s,
+        )
         self._backlog = await self._precopy.run()
         return events.Trigger(events.Reason.FIRST)
 
@@ -142,6 +158,9 @@ class PrimaryPairing:
         match event:
             case events.ReceivedByPeer():
                 self._measure.mark("commit")
+                self._measure.received()
+                if self._measure.sent is not None:
+                    self._compression.sent(self._measure.sent, self._measure.link_ns)
             case events.LoadedByPeer() | events.StoredByPeer():
                 self._measure.mark("loaded")
             case _:
@@ -236,6 +255,8 @@ class PrimaryPairing:
 
     async def _send(self, n: int) -> None:
         assert self._staging is not None
+        assert self._encoder is not None
         state = await self.vm.hypervisor.read_state()
         self._now.state_bytes = len(state)
-        self.relay.send_state(n, self._staging, state)
+        self._now.sending()
+        self.relay.send_state(n, self._staging, state, self._encoder, self._compression.choose())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import anyio
-from attrs import define, evolve, field
+from attrs import define, field
 
 from colo.agent.inbox import Changes
 from colo.api.service import Progress
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from colo.agent.link import Link
     from colo.agent.loop import DecisionLoop
+    from colo.agent.precopy import Copied
 
 _TICK_S = 0.2
 _BOOT_S = 60.0
@@ -48,7 +49,6 @@ class Protection:
     _running: bool = False
     _failure: ColoError | None = None
     _link_failure: ColoError | None = None
-    _bulk_before: int = 0
 
     async def protect(self) -> AsyncGenerator[Progress, None]:
         """See AgentService.protect."""
@@ -65,10 +65,23 @@ class Protection:
         if self._failure is not None:
             raise self._failure
 
-    def round_begins(self, number: int, pages: int) -> None:
-        """The pre-copy begins a round."""
-        self._bulk_before = self._bulk_bytes()
-        self._tell(Progress("pre-copy", f"round {number}: {pages} pages", number, 0, pages * _PAGE))
+    def copied(self, so_far: Copied) -> None:
+        """The pre-copy has begun a round, or is so far in it."""
+        why = f"round {so_far.number}: {so_far.pages} pages"
+        if so_far.stopped:
+            why += f", the VM is stopped for {so_far.stopped:.0%} of the time, as it writes too fast"
+        self._tell(
+            Progress(
+                "pre-copy",
+                why,
+                so_far.number,
+                so_far.done * _PAGE,
+                so_far.pages * _PAGE,
+                so_far.sent_bytes,
+                round(so_far.rate),
+                so_far.stopped,
+            )
+        )
 
     def link_failed(self, error: Exception) -> None:
         """The link that was being made will not become a pairing."""
@@ -147,19 +160,9 @@ class Protection:
         role = self.loop.role
         while role.state in _FILLING:
             await self.loop.changes.wait(_TICK_S)
-            if self.progress.phase == "pre-copy":
-                self._advance()
         if role.state is not State.PROTECTED:
             raise PeerUnreachableError(f"the VM is not protected: {role.why}", "see the log of both agents")
         self._tell(Progress("protected", role.why))
-
-    def _advance(self) -> None:
-        total = self.progress.total_bytes
-        done = min(self._bulk_bytes() - self._bulk_before, total)
-        self._tell(evolve(self.progress, done_bytes=done))
-
-    def _bulk_bytes(self) -> int:
-        return self.loop.relay.stats()["bulk_bytes"]
 
     def _vm_runs(self) -> bool:
         vm = self.loop.duties.vm

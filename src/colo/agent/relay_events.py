@@ -9,6 +9,7 @@ from attrs import define
 from colo.errors import CapabilityError
 from colo.model import messages
 from colo.model.checkpoint import events as checkpoint
+from colo.model.compression import Tally
 from colo.model.errors import PeerError
 from colo.model.role import events as role
 
@@ -120,9 +121,9 @@ class RelayEvents:
     def _on_queue_limit(self, held: int) -> None:
         self.duties.to_primary(checkpoint.Trigger(checkpoint.Reason.QUEUE_LIMIT, f"{held} bytes are held"))
 
-    def _on_sent(self, _pages: int, _bytes: int) -> None:
+    def _on_sent(self, n: int, tally: dict[str, int]) -> None:
         if self.duties.primary is not None:
-            self.duties.primary.round_sent()
+            self.duties.primary.sent(n, Tally(**tally))
 
     def _on_state_complete(self, n: int, _pages: int, _bytes: int) -> None:
         self.duties.to_replica(checkpoint.StateComplete(n))

@@ -74,6 +74,7 @@ class Service:
                 summary.by_reason,
                 summary.last.phases_ms if summary.last else {},
                 summary.median_pause_ms,
+                summary.last.sent_counts() if summary.last else {},
             ),
             traffic=self.loop.relay.stats(),
             divergences=divergences.by_kind(self.loop.relay),

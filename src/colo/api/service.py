@@ -13,12 +13,16 @@ from attrs import Factory, frozen
 
 @frozen
 class Checkpoints:
-    """Counted since the agent started. `last_phases_ms`: stop, save, resume, send ... of the last."""
+    """Counted since the agent started. `last_phases_ms`: stop, save, resume, send ... of the last.
+    `last_sent`: its pages by the way they went to the secondary (zero, equal, delta, lz4, raw), and its
+    bytes, bytes_before and bytes_sent.
+    """
 
     total: int = 0
     by_reason: dict[str, int] = Factory(dict)
     last_phases_ms: dict[str, float] = Factory(dict)
     median_pause_ms: float | None = None
+    last_sent: dict[str, int] = Factory(dict)
 
 
 @frozen
@@ -58,6 +62,8 @@ class Progress:
 
     `phase`: what is being done, in a word (connect, pre-copy, checkpoint, protected). `done_bytes` of
     `total_bytes` of this phase; both 0 where there is nothing to count. `round`: pre-copy round, from 1.
+    `sent_bytes`: what these took on the link, `rate_bytes_s`: in a second. `stopped`: the share of the time
+    for which the VM is stopped, because it writes faster than the link carries.
     """
 
     phase: str
@@ -65,6 +71,9 @@ class Progress:
     round: int = 0
     done_bytes: int = 0
     total_bytes: int = 0
+    sent_bytes: int = 0
+    rate_bytes_s: int = 0
+    stopped: float = 0.0
 
 
 @frozen

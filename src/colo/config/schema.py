@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from colo.model.checkpoint.primary_table import Resume
+    from colo.model.compression import Encoding
     from colo.model.policy.figures import Wanted
 
 MAX_NICS = 8
@@ -167,6 +168,8 @@ class CheckpointConfig:
     trial_s: int = attrs.field(default=10, metadata=key(Integer(1, 3600)))
     epoch_min_ms: int = attrs.field(default=20, metadata=key(Integer(5, 10_000)))
     epoch_max_ms: int = attrs.field(default=200, metadata=key(Integer(5, 60_000)))
+    encoding: Encoding = attrs.field(default="auto", metadata=key(Choice(("auto", "lz4", "delta", "none"))))
+    precopy_max_mib_s: int = attrs.field(default=0, metadata=key(Integer(0, 1_048_576)))
 
     def limits(self) -> Limits:
         """The policy's part."""

@@ -14,7 +14,7 @@ pub use peer::FakePeer;
 
 use colo_link::testing::TestCa;
 use colo_packet::build::{Route, udp};
-use colo_ram::{GuestRam, Replica};
+use colo_ram::{GuestRam, Replica, Tally};
 use colo_relay::{Config, Event, Relay, UplinkKind, boottime_ns};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
@@ -104,6 +104,17 @@ impl Side {
     pub fn link_down(&self) -> String {
         self.event(|event| match event {
             Event::LinkDown { reason } => Some(reason.clone()),
+            _ => None,
+        })
+    }
+
+    /// How a transfer went out.
+    pub fn sent(&self, checkpoint: u64) -> Tally {
+        self.event(|event| match event {
+            Event::Sent {
+                checkpoint: which,
+                tally,
+            } if *which == checkpoint => Some(*tally),
             _ => None,
         })
     }

@@ -1,0 +1,98 @@
+"""Whether compressing pages pays on this link: LZ4 costs about 5 us a page, whatever the link carries.
+
+It pays where a byte that is not sent saves more time on the link than it cost to get rid of. Both are
+measured: what the link takes for a byte from the large transfers, what a saved byte costs from all pages that
+are compressed, of which there are always some as a sample. Zero, equal and changed pages are no question:
+finding them costs less than encrypting a page (docs/decisions/0013).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import define, field, frozen
+
+Encoding = Literal["auto", "lz4", "delta", "none"]
+Amount = Literal["never", "sample", "always"]
+
+_LEAST_BYTES = 1 << 20
+"""A transfer of less says more about the round trip than about the link."""
+_LEAST_LZ4_NS = 50_000
+"""Some ten pages."""
+_WEIGHT = 0.25
+"""Of the newest transfer in the average."""
+_MARGIN = 1.25
+"""By how much it has to be better to change what is done: what is near the border does not flap."""
+
+
+@frozen
+class Tally:
+    """What one transfer came to: pages by the way they were sent (equal: not at all), bytes, nanoseconds.
+
+    The fields are those of the event `sent` of `colo._core.Relay`.
+    """
+
+    zero: int = 0
+    equal: int = 0
+    delta: int = 0
+    lz4: int = 0
+    raw: int = 0
+    device_bytes: int = 0
+    sent_bytes: int = 0
+    sent_device_bytes: int = 0
+    encode_ns: int = 0
+    lz4_ns: int = 0
+    lz4_saved: int = 0
+
+    @property
+    def pages(self) -> int:
+        """All that were looked at."""
+        return self.zero + self.equal + self.delta + self.lz4 + self.raw
+
+
+@define
+class Compression:
+    """One pairing's. `choose` before each transfer, `sent` after it."""
+
+    encoding: Encoding
+    link_ns: float | None = None
+    """Nanoseconds that a byte takes on the link."""
+    saving_ns: float | None = None
+    """Nanoseconds that it takes LZ4 to save a byte."""
+    _pays: bool = field(default=False)
+
+    @property
+    def needs_shadow(self) -> bool:
+        """Whether what was sent has to be kept."""
+        return self.encoding != "none"
+
+    def choose(self) -> Amount:
+        """Which pages of the next transfer to compress, of those without a short delta."""
+        match self.encoding:
+            case "auto":
+                return "always" if self._pays else "sample"
+            case "lz4":
+                return "always"
+            case "delta" | "none":
+                return "never"
+
+    def sent(self, tally: Tally, took_ns: int) -> None:
+        """A transfer is through; `took_ns` is from its beginning, or from the end of the one before."""
+        if tally.sent_bytes >= _LEAST_BYTES:
+            on_the_link = max(took_ns - tally.encode_ns, 0)
+            self.link_ns = _average(self.link_ns, on_the_link / tally.sent_bytes)
+        if tally.lz4_ns >= _LEAST_LZ4_NS:
+            self.saving_ns = _average(self.saving_ns, tally.lz4_ns / max(tally.lz4_saved, 1))
+        self._decide()
+
+    def _decide(self) -> None:
+        if self.link_ns is None or self.saving_ns is None:
+            return
+        if self.saving_ns * _MARGIN < self.link_ns:
+            self._pays = True
+        elif self.saving_ns > self.link_ns * _MARGIN:
+            self._pays = False
+
+
+def _average(before: float | None, new: float) -> float:
+    return new if before is None else before + _WEIGHT * (new - before)
