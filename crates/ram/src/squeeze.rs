@@ -8,7 +8,7 @@ use crate::tally::Tally;
 use crate::{PAGE, Page, ZERO_PAGE, delta};
 
 /// A delta of at most this is sent without a look at LZ4, which costs ten times as much to find out that it is longer
-/// (docs/decisions/0013).
+/// (docs/decisions/0016).
 const SHORT_DELTA: usize = 1024;
 /// Beyond, a page is sent as it is: what is saved is not worth the work on the other side.
 const WORTHWHILE: usize = PAGE - PAGE / 8;

@@ -3,7 +3,7 @@
 It pays where a byte that is not sent saves more time on the link than it cost to get rid of. Both are
 measured: what the link takes for a byte from the large transfers, what a saved byte costs from all pages that
 are compressed, of which there are always some as a sample. Zero, equal and changed pages are no question:
-finding them costs less than encrypting a page (docs/decisions/0013).
+finding them costs less than encrypting a page (docs/decisions/0016).
 """
 
 from __future__ import annotations
