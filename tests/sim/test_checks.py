@@ -12,6 +12,7 @@ from colo.model.checkpoint import primary_table as primary
 from colo.model.checkpoint import secondary_table as secondary
 from colo.model.checkpoint.actions import Commit, EnterEpoch, ResumeSvm, SendState
 from colo.model.checkpoint.events import DevicesLoaded, PrimaryLost, Restored, Stored, SvmStopped, VmResumed
+from colo.model.checkpoint.secondary import Secondary
 from colo.model.role import table
 from colo.model.role.actions import DropLink, EndPairing, RunAlone
 from colo.model.role.events import GateClosed, PeerLost
@@ -95,6 +96,20 @@ def test_running_half_a_checkpoint_is_noticed(monkeypatch: pytest.MonkeyPatch) -
     assert breaks()
 
 
+def test_waking_from_the_checkpoint_before_the_last_one_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Secondary, "_wake", _wake_from_what_ran)
+    found = False
+    for seed in range(20):
+        found = found or breaks_at(300, seed, rest=True)
+    assert found
+
+
+def _wake_from_what_ran(machine: Secondary, _event: object) -> tuple[object, ...]:
+    machine.state = secondary.State.RESUMING  # without restoring anything
+    machine._alone = True
+    return (ResumeSvm(2),)
+
+
 def test_forgetting_a_received_checkpoint_at_a_failover_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     for state in (secondary.State.STORING, secondary.State.STOPPING, secondary.State.RESTORING):
         forget = secondary.TABLE[secondary.State.RUNNING][PrimaryLost]
@@ -108,8 +123,8 @@ def test_forgetting_a_received_checkpoint_at_a_failover_is_noticed(monkeypatch: 
     assert found
 
 
-def breaks_at(milliseconds: int) -> bool:
-    world = World(1, period=20 * MS, flip=0.5)
+def breaks_at(milliseconds: int, seed: int = 1, *, rest: bool = False) -> bool:
+    world = World(seed, period=20 * MS, rest=rest, flip=0.5)
     world.boot("a")
     try:
         world.run(milliseconds)

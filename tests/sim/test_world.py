@@ -8,14 +8,15 @@ import pytest
 
 from colo.model.role import events as on
 from colo.sim.faults import Fault, mend, play
+from colo.sim.loop import MS
 from colo.sim.world import World
 
 if TYPE_CHECKING:
     from colo.model.checkpoint.primary_table import Resume
 
 
-def protected(seed: int = 1, mode: Resume = "early") -> World:
-    world = World(seed, mode=mode)
+def protected(seed: int = 1, mode: Resume = "early", *, rest: bool = False) -> World:
+    world = World(seed, mode=mode, rest=rest, period=(30 if rest else 100) * MS)
     world.boot("a")
     world.run(400)
     assert world.states() == {"a": "protected", "b": "standby"}
@@ -25,14 +26,18 @@ def protected(seed: int = 1, mode: Resume = "early") -> World:
 def goes_on(world: World) -> bool:
     answered = len(world.answers)
     world.run(300)
-    return len(world.answers) > answered + 5
+    return len(world.answers) > answered + (2 if world.rest else 5)  # in epochs one question for each
 
 
+@pytest.mark.parametrize("rest", [False, True])
 @pytest.mark.parametrize("mode", ["early", "together"])
-def test_a_protected_vm_answers(mode: Resume) -> None:
-    assert goes_on(protected(mode=mode))
+def test_a_protected_vm_answers(mode: Resume, *, rest: bool) -> None:
+    world = protected(mode=mode, rest=rest)
+    assert goes_on(world)
+    assert ("SayStored" in world.story()) is rest
 
 
+@pytest.mark.parametrize("rest", [False, True])
 @pytest.mark.parametrize(
     ("fault", "within_ms"),
     [
@@ -44,8 +49,8 @@ def test_a_protected_vm_answers(mode: Resume) -> None:
         ("failover b", 200),
     ],
 )
-def test_the_secondary_takes_over(fault: str, within_ms: int) -> None:
-    world = protected()
+def test_the_secondary_takes_over(fault: str, within_ms: int, *, rest: bool) -> None:
+    world = protected(rest=rest)
     play(world, [Fault(0, fault)])
     world.run(within_ms)
     assert world.states()["b"] in ("degraded", "syncing", "confirming", "protected")
@@ -62,6 +67,32 @@ def test_the_primary_goes_on_alone(fault: str, within_ms: int) -> None:
     world.run(within_ms)
     assert world.states()["a"] in ("degraded", "syncing", "confirming", "protected")
     assert goes_on(world)
+
+
+def test_the_mode_changes_while_the_vm_answers() -> None:
+    world = protected()
+    world.period = 30 * MS
+    for _ in range(5):
+        play(world, [Fault(70, "epochs")])
+        assert goes_on(world)
+        play(world, [Fault(70, "lock-step")])
+        assert goes_on(world)
+    assert world.states() == {"a": "protected", "b": "standby"}
+
+
+def test_in_epochs_nothing_leaves_but_by_commit() -> None:
+    world = protected(rest=True)
+    play(world, [Fault(200, "step-fails b"), Fault(0, "crash a")])
+    world.run(3000)
+    assert goes_on(world) or world.states() == {"b": "idle"}
+    for seed in range(20):
+        world = World(seed, rest=True, period=30 * MS, flip=1.0)
+        world.boot("a")
+        world.run(300 + 7 * seed)
+        play(world, [Fault(0, "crash a")])
+        world.run(3000)
+        assert world.states() == {"b": "degraded"}
+        assert goes_on(world)
 
 
 def test_a_primary_cut_off_from_all_is_fenced_and_the_secondary_takes_over() -> None:

@@ -115,6 +115,8 @@ class ReplicaPairing:
                 assert_never(action)
 
     async def _store(self, n: int) -> events.Stored:
+        # One that is stuck is found now, even if it rests, and not at the take-over.
+        await self.vm.hypervisor.run_state()
         await anyio.to_thread.run_sync(self.replica.store, n)
         return events.Stored()
 

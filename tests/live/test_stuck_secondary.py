@@ -1,0 +1,89 @@
+"""A secondary that is stuck, as a whole or only its QEMU, in any phase: the VM runs on, nobody notices."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Literal
+
+import anyio
+import pytest
+
+from colo.errors import ColoError
+from colo.lab.pair import Options, Pair
+from colo.lab.process import send
+from colo.lab.records import WatchedClient
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from colo.api.client import AgentClient
+    from colo.lab.pair import Guest
+
+pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(240)]
+
+Part = Literal["qemu", "agent"]
+_LOOK_S = 0.05
+_REACH_S = 60.0
+"""A phase takes milliseconds: many checkpoints may pass before one is met in it."""
+
+
+@pytest.mark.parametrize(
+    ("part", "step", "mode"),
+    [
+        ("qemu", "running", "lockstep"),
+        ("qemu", "storing", "lockstep"),
+        ("qemu", "loading", "lockstep"),
+        ("agent", "storing", "lockstep"),
+        ("agent", "loading", "lockstep"),
+        ("qemu", "resting", "epoch"),
+        ("agent", "storing", "epoch"),
+    ],
+)
+async def test_a_secondary_that_is_stuck_is_given_up_and_the_vm_answers_on(
+    part: Part, step: str, mode: str, tmp_path: Path, lab_guest: Guest
+) -> None:
+    async with Pair(tmp_path, lab_guest, Options(checkpoint={"mode": mode})) as pair:
+        await pair.protected()
+        counter = WatchedClient("counter", pair.client("counter", "counter", "--interval", "0.02"))
+        await _answers(counter, 20)
+        await _stop(pair, part, step)
+        await pair.until("alpha", "degraded")
+        await _answers(counter, 20)
+        if part == "agent":
+            pair.hosts["beta"].agent.signal(signal.SIGCONT)
+        await pair.until("beta", "idle")
+        await counter.finish(60)
+    assert counter.problem is None
+
+
+async def _stop(pair: Pair, part: Part, step: str) -> None:
+    """SIGSTOP to the part once the secondary is in that step; checkpoints are made all the time."""
+    await pair.status("beta")
+    async with anyio.create_task_group() as tasks, pair.agent("alpha") as primary:
+        tasks.start_soon(_checkpoints, primary)
+        with anyio.fail_after(_REACH_S):
+            while (await pair.status("beta")).step != step:
+                pass
+        host = pair.hosts["beta"]
+        pid = host.qemu_pid if part == "qemu" else host.agent.pid
+        assert pid is not None
+        send(pid, signal.SIGSTOP)
+        tasks.cancel_scope.cancel()
+
+
+async def _checkpoints(primary: AgentClient) -> None:
+    try:
+        while True:
+            await primary.checkpoint()
+    except ColoError:
+        return  # the secondary is stuck
+
+
+async def _answers(client: WatchedClient, count: int) -> None:
+    client.record.read()
+    wanted = client.record.answers + count
+    with anyio.fail_after(60):
+        while client.record.answers < wanted:
+            await anyio.sleep(_LOOK_S)  # the client's own time
+            client.record.read()
+            assert client.record.verdict == "", client.record.why
