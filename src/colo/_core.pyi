@@ -197,7 +197,7 @@ class Comparison:
         """The next of
 
         ("isn", nic: int, flow: str, isn: int)    the PVM began a connection; nothing later of it came out yet
-        ("divergence", nic: int, flow: str, kind: str, detail: str)   stream, end, handshake or message
+        ("divergence", nic: int, flow: str, kind: str, detail: str)   docs/divergences.md has the kinds
         ("hold_limit", nic: int, flow: str, waited_ns: int)
         ("queue_limit", held_bytes: int)
 
@@ -262,7 +262,7 @@ class Relay:
         ("control", payload: bytes)       what the peer's agent sent
         ("silent", ms: int)               nothing came for peer_timeout_ms; once until something does
         ("stalled", ms: int)              heartbeats come, their progress stands still; once until it moves
-        ("divergence", nic: int, flow: str, kind: str, detail: str)   stream, end, handshake or message
+        ("divergence", nic: int, flow: str, kind: str, detail: str)   docs/divergences.md has the kinds
         ("hold_limit", nic: int, flow: str, ms: int)    a frame has waited for the SVM's twin
         ("queue_limit", bytes: int)       too much is held or waits to be compared
         ("sent", checkpoint: int, tally: dict[str, int])   all of `send_pages` (checkpoint 0) or `send_state`

@@ -74,7 +74,15 @@ def test_a_divergence_is_remembered_with_a_few_bytes_of_both(pair: Pair) -> None
     before = _core.boottime_ns()
     _diverge(pair.p, pair.s)
     found = divergences.read(pair.p.relay)
-    assert found.by_kind == {"stream": 0, "end": 0, "handshake": 0, "message": 1, "missing": 0, "ports": 0}
+    assert found.by_kind == {
+        "stream": 0,
+        "end": 0,
+        "handshake": 0,
+        "message": 1,
+        "missing": 0,
+        "ports": 0,
+        "acknowledgement": 0,
+    }
     assert found.by_kind == divergences.by_kind(pair.p.relay)
     (one,) = found.last
     assert (one.number, one.epoch, one.nic, one.kind) == (1, 2, 0, "message")

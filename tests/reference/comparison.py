@@ -234,6 +234,8 @@ class Reference:
         if deadline is not None and now >= deadline:
             self.outlet.told = self.outlet.current
             self.outlet.events.append("hold")
+        if any(self._is_overdue(flow, now) for flow in self.flows.values()):
+            self.outlet.diverged(self.outlet.current, "acknowledgement")
         for flow in self.flows.values():
             flow.on_time(now)
         if self.outlet.openings.differ(now):
@@ -247,6 +249,12 @@ class Reference:
         if oldest is None or outlet.told == outlet.current or self.running != outlet.current:
             return None
         return max(oldest.since, self.running_since) + outlet.limits.hold_ns
+
+    def _is_overdue(self, flow: Flow, now: int) -> bool:
+        """A client has waited for too long for what only P has said, since S could say it."""
+        if self.running != self.outlet.current or not isinstance(flow, Connection) or flow.owes_since is None:
+            return False
+        return max(flow.owes_since, self.running_since) + self.outlet.limits.hold_ns <= now
 
     def full(self) -> bool:
         return self.outlet.full()

@@ -34,6 +34,8 @@ class Connection:
         self.offers = Offers()
         self.sent: int | None = None  # the end of what the client got
         self.owed: Owed | None = None
+        self.owes_since: int | None = None
+        self.debt_told: Offer | None = None
         self.urgent = Urgent()
         self.reset = {P: False, S: False}
 
@@ -54,7 +56,7 @@ class Connection:
         while self.queue and self._replaces(waiting, self.queue[-1]):
             outlet.let_go(self.queue.pop().held)
         self.queue.append(waiting)
-        self._flush()
+        self._flush(now)
         held.timed = waiting.kind is not Kind.ACK
         if waiting in self.queue and waiting.kind is Kind.SYN and offer is None:
             outlet.openings.note(P, segment.key, now)
@@ -99,7 +101,7 @@ class Connection:
             else:  # the checkpoint under way helps, and S is next heard of in P's epoch
                 self._restart()
             self._tell(trouble, epoch)
-        self._flush()
+        self._flush(now)
 
     def _secondary(self, segment: Segment, epoch: int, now: int) -> None:
         match kind_of(segment):
@@ -172,9 +174,9 @@ class Connection:
         self.syn_agreed |= self.syn_before_cut
         self.reset[S] = False
 
-    def committed(self, now: int) -> None:  # noqa: ARG002
+    def committed(self, now: int) -> None:
         self._turn()
-        self._flush()
+        self._flush(now)
 
     def forget_released(self) -> None:
         """Frames that the comparison took from the queue for a commit."""
@@ -188,7 +190,7 @@ class Connection:
 
     # What may go
 
-    def _flush(self) -> None:
+    def _flush(self, now: int) -> None:
         """A segment overtakes no earlier one of its connection that says more than an acknowledgement."""
         while (waiting := self._ready()) is not None:
             want = waiting.offer
@@ -198,6 +200,17 @@ class Connection:
                 self.owed = Owed(waiting, want)
             self.outlet.release(waiting.held)
         self._tell_unsaid()
+        self._count_debt(now)
+
+    def _count_debt(self, now: int) -> None:
+        """Since when the client waits for something and has heard nothing new."""
+        want = self.owed.want if self.owed else None
+        if self.queue and self.queue[0].kind is Kind.ACK:
+            want = self.queue[0].offer
+        if want is None or not self.offers.owes(want):
+            self.owes_since = None
+        elif self.owes_since is None or self.debt_told != self.offers.told:
+            self.owes_since, self.debt_told = now, self.offers.told
 
     def _ready(self) -> Waiting | None:
         acks = 0

@@ -20,6 +20,7 @@ END = re.compile(r"^(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<v4>\d+\.\d+\.\d+\.\d+))?:?(?P
 KEY = re.compile(r"^([a-z]+)=(.+)$")
 HOSTS = ("10.0.0.2", "10.0.0.9")
 DEFAULT_LIMITS = {"hold": 100, "held": 1 << 20, "flows": 1000, "pending": 1 << 16}
+KINDS = frozenset({"stream", "end", "handshake", "message", "ports", "acknowledgement"})
 INPUTS = frozenset({"p", "s", "cut", "commit", "loaded", "alone", "time"})
 
 
@@ -160,7 +161,7 @@ def _event(words: list[str]) -> str:
     match words:
         case ["isn", text]:
             return f"isn {number(text)}"
-        case ["divergence", "stream" | "end" | "handshake" | "message" | "ports" as kind]:
+        case ["divergence", kind] if kind in KINDS:
             return f"divergence {kind}"
         case ["hold" | "queue" as name]:
             return name

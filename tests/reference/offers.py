@@ -103,6 +103,13 @@ class Offers:
             return False
         return allowed == want or allowed.tells_more_than(self.told) or self.repeated > 0
 
+    def owes(self, want: Offer) -> bool:
+        """The client may wait for this: an acknowledgement, or half of the window or more."""
+        told = self.told
+        if told is None or before(told.ack, want.ack):
+            return True
+        return want.tells_more_than(told) and want.window // 2 >= told.window
+
     def worth_telling(self, want: Offer) -> Offer | None:
         """In a frame of its own: an acknowledgement, all that P wants, or twice the window."""
         allowed = self.allowed(want)

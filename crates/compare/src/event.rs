@@ -58,17 +58,20 @@ pub enum Difference {
     Missing,
     /// A connection that the guest opens, from another port on either machine.
     Ports,
+    /// What a client may forget or send: only the PVM has said it, and the client has heard nothing new for long.
+    Acknowledgement,
 }
 
 impl Difference {
     /// Every kind, in the order of the enum.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Stream,
         Self::End,
         Self::Handshake,
         Self::Message,
         Self::Missing,
         Self::Ports,
+        Self::Acknowledgement,
     ];
 }
 
@@ -81,6 +84,7 @@ impl fmt::Display for Difference {
             Self::Message => "message",
             Self::Missing => "missing",
             Self::Ports => "ports",
+            Self::Acknowledgement => "acknowledgement",
         })
     }
 }

@@ -54,6 +54,8 @@ pub(crate) struct HoldClock {
     is_behind: bool,
     ceiling: u64,
     looks: BinaryHeap<Reverse<(u64, Key)>>,
+    /// Connections whose clients wait for an acknowledgement, each once.
+    debts: BinaryHeap<Reverse<(u64, Key)>>,
 }
 
 impl HoldClock {
@@ -65,6 +67,7 @@ impl HoldClock {
             is_behind: true,
             ceiling,
             looks: BinaryHeap::new(),
+            debts: BinaryHeap::new(),
         }
     }
 
@@ -112,15 +115,40 @@ impl HoldClock {
         }
     }
 
-    /// When the next flow has to be looked at.
+    /// When the next flow has to be looked at, for either reason.
     pub(crate) fn next(&self) -> Option<u64> {
-        self.looks.peek().map(|Reverse((at, _))| *at)
+        let [looks, debts] = [&self.looks, &self.debts].map(first);
+        looks.into_iter().chain(debts).min()
     }
 
     /// Takes out a flow that has to be looked at.
     pub(crate) fn due(&mut self, now: u64) -> Option<Key> {
-        self.next().filter(|at| *at <= now)?;
+        first(&self.looks).filter(|at| *at <= now)?;
         self.looks.pop().map(|Reverse((_, key))| key)
+    }
+
+    /// Takes out a connection whose client may have waited for too long.
+    pub(crate) fn due_debt(&mut self, now: u64) -> Option<Key> {
+        first(&self.debts).filter(|at| *at <= now)?;
+        self.debts.pop().map(|Reverse((_, key))| key)
+    }
+
+    /// A client begins to wait.
+    pub(crate) fn watch_debt(&mut self, key: Key, now: u64) {
+        self.watch_debt_of(key, now, now);
+    }
+
+    /// A client waits `since`: to be looked at again when that is too long. `true`: it is already.
+    pub(crate) fn watch_debt_of(&mut self, key: Key, since: u64, now: u64) -> bool {
+        let at = since.saturating_add(self.ceiling);
+        let over = at <= now;
+        let next = if over {
+            now.saturating_add(self.ceiling)
+        } else {
+            at
+        };
+        self.debts.push(Reverse((next, key)));
+        over
     }
 
     /// Looks at a flow that was due; `since`: its oldest frame with a limit waits in the epoch that both run.
@@ -154,9 +182,14 @@ impl HoldClock {
     /// Nothing waits any more.
     pub(crate) fn clear(&mut self) {
         self.looks.clear();
+        self.debts.clear();
     }
 
     fn look_at(&mut self, key: Key, at: u64) {
         self.looks.push(Reverse((at, key)));
     }
+}
+
+fn first(looks: &BinaryHeap<Reverse<(u64, Key)>>) -> Option<u64> {
+    looks.peek().map(|Reverse((at, _))| *at)
 }

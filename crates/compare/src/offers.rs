@@ -146,6 +146,23 @@ impl Offers {
         self.told.is_none_or(|told| is_beyond(offer, told))
     }
 
+    /// The client misses something that it may wait for: an acknowledgement, or half of the window or more.
+    pub(crate) fn owes(&self, want: Offer) -> bool {
+        self.told.is_none_or(|told| {
+            seq::gt(want.ack, told.ack) || (is_beyond(want, told) && want.window / 2 >= told.window)
+        })
+    }
+
+    /// What the client was told last.
+    pub(crate) const fn last_told(&self) -> Option<Offer> {
+        self.told
+    }
+
+    /// What the SVM has said last.
+    pub(crate) const fn of_secondary(&self) -> Option<Offer> {
+        self.secondary
+    }
+
     /// What the PVM wants to tell is worth a frame of its own by now: it acknowledges more, is all that the PVM wants,
     /// or at least doubles the window (small steps make small segments, RFC 9293 section 3.8.6.2.2).
     pub(crate) fn worth_telling(&self, want: Offer) -> Option<Offer> {

@@ -240,6 +240,12 @@ impl Outlet {
         watching.then(|| self.holds.due(self.now)).flatten()
     }
 
+    /// A connection whose client may have waited for too long.
+    pub(crate) fn due_debt(&mut self) -> Option<Key> {
+        let watching = self.is_watching();
+        watching.then(|| self.holds.due_debt(self.now)).flatten()
+    }
+
     pub(crate) fn tell_hold_limit(&mut self, key: Key, waited_ns: u64) {
         self.told = self.epochs.current;
         self.stats.hold_limits += 1;

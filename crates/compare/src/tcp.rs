@@ -1,6 +1,7 @@
 //! One TCP connection: what the PVM sent waits here until the SVM has sent the same.
 
 mod begin;
+mod debt;
 mod missing;
 mod owed;
 mod release;
@@ -17,6 +18,7 @@ use crate::queue::{Kind, Queue, Said};
 use crate::stream::Stream;
 use crate::table::{Key, Mortal};
 use crate::urgent::Urgent;
+use debt::Debt;
 use owed::Owed;
 
 const MINUTE: u64 = 60_000_000_000;
@@ -39,6 +41,7 @@ pub(crate) struct Connection {
     /// The end of the last segment that went, and what it left unsaid.
     sent: Option<u32>,
     owed: Option<Owed>,
+    debt: Debt,
     /// Bytes of it in the account of all flows.
     accounted: usize,
     patience: Patience,
@@ -72,6 +75,7 @@ impl Connection {
             queue: Queue::new(),
             sent: None,
             owed: None,
+            debt: Debt::default(),
             accounted: 0,
             patience: Patience::new(),
         }

@@ -2,6 +2,7 @@
 
 use super::Compare;
 use crate::event::Difference;
+use crate::flow::Flow;
 use crate::hold::Look;
 use crate::mismatch::Mismatch;
 
@@ -13,6 +14,7 @@ impl Compare {
     pub fn on_time(&mut self, now: u64) {
         self.outlet.now = now;
         self.look_at_waits();
+        self.look_at_debts();
         while self
             .outlet
             .suspects
@@ -67,6 +69,14 @@ impl Compare {
             if let Some((since, mismatch)) = flow.missing() {
                 let epoch = self.outlet.epochs.current;
                 self.outlet.note(key, epoch, Some(since), mismatch);
+            }
+        }
+    }
+
+    fn look_at_debts(&mut self) {
+        while let Some(key) = self.outlet.due_debt() {
+            if let Some(Flow::Tcp(connection)) = self.flows.look_at(key) {
+                connection.look_at_debt(key, &mut self.outlet);
             }
         }
     }

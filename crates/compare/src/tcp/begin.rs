@@ -57,6 +57,7 @@ impl Connection {
         }
         (self.offers, self.urgent) = (Offers::default(), Urgent::default());
         (self.sent, self.owed) = (None, None);
+        self.debt.forgive();
         (self.secondary_reset, self.reset, self.lasting) = (false, false, false);
     }
 

@@ -16,7 +16,7 @@ use crate::table::Key;
 #[derive(Debug)]
 pub(crate) struct Owed {
     frame: Vec<u8>,
-    want: Offer,
+    pub(super) want: Offer,
     epoch: u64,
 }
 

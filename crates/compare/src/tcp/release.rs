@@ -52,6 +52,7 @@ impl Connection {
             outlet.release(key.nic, segment.held, why);
         }
         self.tell(key, outlet);
+        self.count_debt(key, outlet);
     }
 
     /// Why the front may go. Acknowledgements that wait are dropped when a segment behind them may go: it carries as

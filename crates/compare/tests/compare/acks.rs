@@ -1,5 +1,6 @@
 //! What the client is told to be acknowledged.
 
+use colo_compare::Difference;
 use colo_packet::build::{self, Segment};
 use colo_packet::flag;
 
@@ -26,12 +27,53 @@ fn an_acknowledgement_waits_for_the_secondary_s() {
 }
 
 #[test]
-fn an_acknowledgement_has_no_hold_limit() {
+fn an_acknowledgement_that_only_the_primary_gives_is_a_difference_at_the_ceiling_once_in_an_epoch() {
     let mut world = World::connected();
     world.p(pure_ack(0, 200));
+    assert_eq!(world.compare.next_deadline(), Some(world.now + HOLD));
+    world.after(HOLD - 1);
+    assert_eq!(world.event(), None);
+    world.after(1);
+    let (kind, detail) = world.divergence();
+    assert_eq!(kind, Difference::Acknowledgement);
+    assert_eq!(
+        detail,
+        "the primary acknowledges 200 with window 500, the secondary 100 with window 500"
+    );
+    let log = world.compare.take_log();
+    assert_eq!(log.last(1).next().map(|told| told.held_ns), Some(HOLD));
     world.after(10 * HOLD);
     assert_eq!(world.event(), None);
     assert_eq!(world.compare.next_deadline(), None);
+}
+
+#[test]
+fn an_acknowledgement_that_is_never_given_is_told_again_in_the_next_epoch() {
+    let mut world = World::connected();
+    for epoch in 1..4 {
+        world.p(pure_ack(0, 200 * epoch));
+        world.after(HOLD);
+        assert_eq!(world.divergence().0, Difference::Acknowledgement);
+        let checkpoint = u64::from(epoch);
+        world.cut(checkpoint);
+        world.commit(checkpoint);
+        world.load(checkpoint);
+        assert_eq!(world.acks(), [200 * epoch]);
+        world.after(HOLD);
+        assert_eq!(world.event(), None, "nothing is owed after a commit");
+    }
+}
+
+#[test]
+fn a_client_that_hears_more_and_more_does_not_wait_too_long() {
+    let mut world = World::connected();
+    world.p(pure_ack(0, 10_000));
+    for ack in (200..10_000).step_by(200) {
+        world.after(HOLD / 2);
+        world.s(&pure_ack(0, ack));
+        assert_eq!(world.acks(), [ack]);
+    }
+    assert_eq!(world.event(), None);
 }
 
 #[test]

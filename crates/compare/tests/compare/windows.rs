@@ -179,14 +179,16 @@ fn a_window_that_is_all_the_primary_offers_is_told_however_small_the_step() {
 }
 
 #[test]
-fn a_window_asks_for_no_checkpoint() {
-    let mut world = scaled();
-    world.p(update(100, 500));
-    world.s(&update(100, 0));
-    world.p(update(200, 500));
-    world.after(10 * HOLD);
-    assert_eq!(world.event(), None);
-    assert_eq!(world.compare.next_deadline(), None);
+fn a_window_asks_for_a_checkpoint_only_if_it_would_let_the_client_send_twice_as_much() {
+    for (secondary, differs) in [(0, true), (250, true), (251, false), (499, false)] {
+        let mut world = scaled();
+        world.p(update(100, 500));
+        world.s(&update(100, secondary));
+        assert_eq!(world.released().len(), 1);
+        world.after(10 * HOLD);
+        assert_eq!(world.event().is_some(), differs, "{secondary}");
+        assert_eq!(world.compare.next_deadline(), None);
+    }
 }
 
 #[test]

@@ -225,9 +225,11 @@ fn event(words: &[String]) -> Result<String, String> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["isn", isn] => Ok(format!("isn {}", number(isn)?)),
-        ["divergence", "stream" | "end" | "handshake" | "message" | "ports"] | ["hold" | "queue"] => {
-            Ok(words.join(" "))
-        }
+        [
+            "divergence",
+            "stream" | "end" | "handshake" | "message" | "ports" | "acknowledgement",
+        ]
+        | ["hold" | "queue"] => Ok(words.join(" ")),
         _ => Err("no such event".into()),
     }
 }
