@@ -1,4 +1,4 @@
-"""A secondary that is stuck, as a whole or only its QEMU, in any phase: the VM runs on, nobody notices."""
+"""A host that is stuck, as a whole or only its QEMU, in any phase: the VM runs on, nobody notices."""
 
 from __future__ import annotations
 
@@ -52,6 +52,21 @@ async def test_a_secondary_that_is_stuck_is_given_up_and_the_vm_answers_on(
         if part == "agent":
             pair.hosts["beta"].agent.signal(signal.SIGCONT)
         await pair.until("beta", "idle")
+        await counter.finish(60)
+    assert counter.problem is None
+
+
+async def test_a_primary_whose_qemu_is_stuck_is_replaced(tmp_path: Path, lab_guest: Guest) -> None:
+    async with Pair(tmp_path, lab_guest) as pair:
+        await pair.protected()
+        counter = WatchedClient("counter", pair.client("counter", "counter", "--interval", "0.02"))
+        await _answers(counter, 20)
+        pid = pair.hosts["alpha"].qemu_pid
+        assert pid is not None
+        send(pid, signal.SIGSTOP)
+        await pair.until("beta", "degraded")
+        await _answers(counter, 20)
+        await pair.until("alpha", "idle")
         await counter.finish(60)
     assert counter.problem is None
 
