@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from colo.config import Config
 
 _MIB = 1 << 20
+AT_ONCE = 1 << 16
+"""Pages (256 MiB) that the cache may have newer than a VM that rests; a take-over has no more to copy than
+these and one checkpoint's.
+"""
 
 
 async def make_replica(config: Config, vm: LocalVm) -> Replica:
@@ -117,7 +121,9 @@ class ReplicaPairing:
     async def _store(self, n: int) -> events.Stored:
         # One that is stuck is found now, even if it rests, and not at the take-over.
         await self.vm.hypervisor.run_state()
-        await anyio.to_thread.run_sync(self.replica.store, n)
+        newer = await anyio.to_thread.run_sync(self.replica.store, n)
+        if self.machine.stopped and newer >= AT_ONCE:
+            await self._restore(n)
         return events.Stored()
 
     async def _stop(self, _n: int) -> events.SvmStopped:
@@ -126,6 +132,8 @@ class ReplicaPairing:
         return events.SvmStopped()
 
     async def _restore(self, _n: int) -> events.Restored:
+        """The RAM of the VM, which is stopped, becomes that of the cache."""
+
         def restore() -> None:
             written = self.vm.tracker().collect(stopped=True)
             self.replica.restore(written if self._whole else _core.PageSet.all(self.vm.pages))

@@ -30,10 +30,10 @@ class Status:
     """One moment of an agent.
 
     `state`: unprotected, syncing, protected, degraded, failing-over, fenced, idle or standby. `mode`:
-    lockstep or epoch, None when there is no pair. `step`: where the checkpoint in flight is, `running`
-    while there is none, `idle` without a pair. `token`: of the lease that this node holds or held last.
-    `why`: the sentence of the last transition. `traffic`: counters of the relay. `divergences`: how many of
-    each kind since the agent started.
+    lockstep or epoch, None when there is no pair. `step`: where the checkpoint in flight is; while there
+    is none `running`, or `resting` for a copy that rests; `idle` without a pair. `token`: of the lease
+    that this node holds or held last. `why`: the sentence of the last transition. `traffic`: counters of
+    the relay. `divergences`: how many of each kind since the agent started.
     """
 
     node: str

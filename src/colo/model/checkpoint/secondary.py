@@ -42,7 +42,7 @@ from colo.model.table import Fault, blame
 
 class Secondary:
     """One pairing's replica. `epoch` is what its VM runs, or would run if it did not rest (0: nothing yet);
-    checkpoint `epoch` comes next.
+    checkpoint `epoch` comes next. `stopped`: the VM does not run, and its RAM may be written.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Secondary:
         self.why = "no checkpoint yet"
         self._plan: Planned | None = None
         self._checkpoint = 0
-        self._stopped = False
+        self.stopped = False
         self._alone = False
 
     @property
@@ -92,7 +92,7 @@ class Secondary:
             case Rule.STORED, _:
                 done = (PassCut(self._checkpoint), *self._stored())
             case Rule.STOPPED, _:
-                self._stopped = True
+                self.stopped = True
                 done = self._stored()
             case Rule.RESUMED, _:
                 done = self._resumed()
@@ -122,7 +122,7 @@ class Secondary:
         return (SayReceived(event.checkpoint), StorePages(event.checkpoint))
 
     def _stored(self) -> tuple[SecondaryAction, ...]:
-        if not self._stopped:
+        if not self.stopped:
             self.state = State.STOPPING
             return (StopSvm(self._checkpoint),)
         if self._alone or not self.rests:
@@ -134,7 +134,7 @@ class Secondary:
         return (SayStored(self._checkpoint),)
 
     def _resumed(self) -> tuple[SecondaryAction, ...]:
-        self._stopped = False
+        self.stopped = False
         self.epoch = self._checkpoint + 1
         self.why = f"epoch {self.epoch} runs"
         if self._alone:
