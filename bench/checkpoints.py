@@ -66,6 +66,8 @@ def _summary(checkpoints: list[dict[str, Any]]) -> dict[str, Any]:
         "by_reason": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
         **{phase: spread([checkpoint[f"{phase}_ms"] for checkpoint in checkpoints]) for phase in _PHASES},
         "pages": spread([checkpoint["pages"] for checkpoint in checkpoints]),
+        "bytes_before": spread([checkpoint["bytes_before"] for checkpoint in checkpoints]),
+        "bytes_sent": spread([checkpoint["bytes_sent"] for checkpoint in checkpoints]),
         "state_bytes": median(checkpoint["state_bytes"] for checkpoint in checkpoints),
     }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from colo.errors import StateFolderError
+from colo.hypervisor import scratch
 from colo.hypervisor.scratch import MIB, make_scratch
 
 if TYPE_CHECKING:
@@ -74,6 +75,30 @@ def test_huge_pages_are_refused(tmp_path: Path) -> None:
         pytest.skip("this kernel has no huge pages in tmpfs")
     try:
         with pytest.raises(StateFolderError, match="huge=always"):
+            make_scratch(folder, MIB, fallback=folder)
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_huge_pages_in_every_tmpfs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = tmp_path / "shmem_enabled"
+    setting.write_text("always within_size advise never deny [force]\n")
+    monkeypatch.setattr(scratch, "_HUGE", setting)
+    with pytest.raises(StateFolderError, match="is force"):
+        make_scratch(SHARED_MEMORY, MIB, fallback=SHARED_MEMORY)
+    setting.write_text("always within_size advise [never] deny force\n")
+    make_scratch(SHARED_MEMORY, MIB).close()
+
+
+def test_a_hugetlbfs_is_no_place_for_guest_memory(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    folder = tmp_path / "hugetlb"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "hugetlbfs", "none", folder], check=False).returncode:
+        pytest.skip("this kernel has no hugetlbfs")
+    try:
+        with pytest.raises(StateFolderError, match="not a tmpfs"):
             make_scratch(folder, MIB, fallback=folder)
     finally:
         subprocess.run(["umount", folder], check=True)

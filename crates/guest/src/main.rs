@@ -15,6 +15,7 @@ mod http;
 mod large;
 mod line;
 mod pages;
+mod patterns;
 mod serve;
 mod stats;
 mod writer;

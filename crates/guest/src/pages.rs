@@ -6,6 +6,8 @@
 //! | `/small` | 1024 bytes |
 //! | `/large?mib=N` | N MiB (default 16, at most 4096), see `large` |
 //! | `/write?pages=R&mib=M` | starts writing R pages (at most 1,000,000) per second over M MiB (default 16, at most 128); 0 stops |
+//! | `/patterns?pages=R&mib=M` | starts writing R random pages (at most 100,000) per second over M MiB (default 16, at most 128); 0 stops |
+//! | `/patterns/verdict` | `intact`, or which page of these is not what was written |
 //! | `/random` | a line that differs on every request and between two copies of the guest: it forces a divergence |
 //! | `/stats` | counts, see `stats` |
 //!
@@ -16,6 +18,7 @@ use std::io::{self, Read};
 use std::time::SystemTime;
 
 use crate::large::CHUNK;
+use crate::patterns::Patterns;
 use crate::stats::Stats;
 use crate::writer::{Load, Writer};
 
@@ -41,6 +44,7 @@ pub enum Body {
 pub struct Site {
     pub stats: Stats,
     writer: Writer,
+    patterns: Patterns,
 }
 
 impl Site {
@@ -53,6 +57,8 @@ impl Site {
             "/small" => ok("0123456789abcde\n".repeat(64)),
             "/large" => large(query).unwrap_or_else(bad_parameter),
             "/write" => self.write(query).unwrap_or_else(bad_parameter),
+            "/patterns" => self.pattern(query).unwrap_or_else(bad_parameter),
+            "/patterns/verdict" => ok(self.patterns.verdict()),
             "/random" => random().map_or_else(|error| failed(&error), ok),
             "/stats" => ok(self.stats.page()),
             _ => Page {
@@ -60,6 +66,19 @@ impl Site {
                 body: Body::Text("404 Not Found\n".to_owned()),
             },
         }
+    }
+
+    fn pattern(&self, query: &str) -> Option<Page> {
+        let pages = parameter(query, "pages", None, 0..=100_000)?;
+        let mib = parameter(query, "mib", Some(16), 1..=128)?;
+        let load = Load {
+            pages,
+            mib: usize::try_from(mib).ok()?,
+        };
+        if !self.patterns.start(load) {
+            return Some(failed(&io::ErrorKind::OutOfMemory.into()));
+        }
+        Some(ok(format!("writing {pages} random pages/s over {mib} MiB\n")))
     }
 
     fn write(&self, query: &str) -> Option<Page> {
@@ -179,6 +198,9 @@ mod tests {
             "/write?pages=1000001",
             "/write?pages=1&mib=129",
             "/write?pages=1&mib=0",
+            "/patterns",
+            "/patterns?pages=100001",
+            "/patterns?pages=1&mib=129",
         ] {
             assert_eq!(status(target), "400 Bad Request", "{target}");
         }
@@ -199,6 +221,8 @@ mod tests {
             "/small",
             "/large?mib=2",
             "/write?pages=0",
+            "/patterns?pages=0",
+            "/patterns/verdict",
             "/stats",
             "/nothing",
             "/write",

@@ -7,6 +7,7 @@ use colo_link::Message;
 use colo_link::testing::TestCa;
 use colo_packet::build::{Segment, tcp};
 use colo_packet::flag;
+use colo_ram::{BulkSource, Encoder, Lz4, PageSet, Replica, Staging, Tally};
 use colo_relay::Event;
 use common::*;
 use std::io::Write;
@@ -110,6 +111,67 @@ fn damaged_state_is_told_and_the_link_lives() {
     side.event(|event| matches!(event, Event::StateDamaged { .. }).then_some(()));
     peer.send(&Message::Control(b"alive"));
     assert_eq!(side.control(), b"alive");
+}
+
+/// What a source has to send.
+fn messages(mut source: impl BulkSource) -> Vec<(u8, Vec<u8>)> {
+    std::iter::from_fn(|| {
+        let mut payload = Vec::new();
+        let kind = source.next(&mut payload, &mut Tally::default())?;
+        Some((kind, payload))
+    })
+    .collect()
+}
+
+#[test]
+fn a_checkpoint_with_one_wrong_bit_is_refused_and_the_last_one_stands() {
+    let ca = TestCa::new().unwrap();
+    let side = Side::new(config());
+    let mut peer = FakePeer::connect(&side, &ca);
+    let (pvm, svm) = (guest_ram(), guest_ram());
+    let replica = Arc::new(Replica::new(&svm, 16 << 20).unwrap());
+    side.relay.begin_secondary(Arc::clone(&replica)).unwrap();
+    let (encoder, all) = (Encoder::new(&pvm, true).unwrap(), PageSet::all(RAM_PAGES));
+    let mut staging = Staging::new(&pvm, 4 << 20).unwrap();
+    let mut send = |messages: &[(u8, Vec<u8>)]| {
+        for (kind, payload) in messages {
+            peer.send(&Message::parse(*kind, payload).unwrap());
+        }
+    };
+
+    pvm.write_page(7, &[1; 4096]).unwrap();
+    staging.gather(&all).unwrap();
+    send(&messages(staging.source(
+        1,
+        b"one".to_vec(),
+        &encoder,
+        Lz4::Always,
+    )));
+    side.event(|event| matches!(event, Event::StateComplete { checkpoint: 1, .. }).then_some(()));
+    replica.apply(1, &all).unwrap();
+    let whole = (pvm.hash().unwrap(), b"one".to_vec());
+
+    let mut page = [1; 4096];
+    page[99] = 2;
+    pvm.write_page(7, &page).unwrap();
+    staging.gather(&all).unwrap();
+    let mut damaged = messages(staging.source(2, b"two".to_vec(), &encoder, Lz4::Always));
+    // The last bit of the first message with a page in it: of the word that changed.
+    let (_, payload) = damaged
+        .iter_mut()
+        .find(|(_, payload)| payload.len() > 10)
+        .unwrap();
+    *payload.last_mut().unwrap() ^= 1;
+    send(&damaged);
+    let why = side.event(|event| match event {
+        Event::StateDamaged { checkpoint: 2, why } => Some(why.clone()),
+        _ => None,
+    });
+    assert_eq!(why, "wrong checksum");
+    assert!(replica.apply(2, &all).is_err());
+    let stands = (replica.cache_hash().unwrap(), replica.device(1).unwrap());
+    assert_eq!(stands, whole);
+    assert_eq!(replica.ram_hash().unwrap(), whole.0);
 }
 
 #[test]

@@ -15,6 +15,8 @@ from colo.errors import StateFolderError
 MIB = 1 << 20
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made here is private (0700) and unpredictable
 _MOUNTS = Path("/proc/self/mountinfo")
+_HUGE = Path("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
+"""`[force]`: huge pages in every tmpfs, whatever its mount says (Linux, admin-guide/mm/transhuge)."""
 
 
 @attrs.frozen
@@ -78,6 +80,8 @@ def _unsuitable(base: Path, size: int) -> str | None:
         return "not a tmpfs"
     if options.get("huge", "never") != "never":
         return f"mounted with huge={options['huge']}, whose holes are not reported; needs huge=never"
+    if _HUGE.exists() and "[force]" in _HUGE.read_text():
+        return f"{_HUGE} is force: huge pages in every tmpfs, whose holes are not reported; needs never"
     usage = os.statvfs(base)
     free = usage.f_bavail * usage.f_frsize
     # A tmpfs without a limit (size=0) reports no blocks at all; there the allocation itself tells.

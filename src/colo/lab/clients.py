@@ -122,9 +122,10 @@ def counter(host: str, count: int, interval: float) -> None:
 @_interval
 @click.option("--path", default="/small")
 @click.option("--any-body", is_flag=True, help="Bodies may differ from each other.")
-def gets(host: str, count: int, interval: float, path: str, *, any_body: bool) -> None:
+@click.option("--expect", default="", help="What every body must be, but for the end of its line.")
+def gets(host: str, count: int, interval: float, path: str, expect: str, *, any_body: bool) -> None:
     """HTTP GETs, a connection each; every body must be the same."""
-    first = b""
+    first = f"{expect}\n".encode() if expect else b""
     for turn in Pace(count, interval).turns():
         with _answer(turn):
             connection = http.client.HTTPConnection(host, timeout=PATIENCE_S)
@@ -133,7 +134,9 @@ def gets(host: str, count: int, interval: float, path: str, *, any_body: bool) -
             connection.close()
         first = first or body
         if not body or (body != first and not any_body):
-            raise _broken(f"turn {turn}: {len(body)} bytes that differ from the first answer")
+            raise _broken(
+                f"turn {turn}: {len(body)} bytes that differ from the first answer or what is expected"
+            )
     _say(verdict="whole")
 
 
