@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from colo.agent.measures import Measures
+from colo.model.compression import Tally
 
 
 def test_the_summary_counts_by_reason_and_gives_the_median_pause() -> None:
@@ -39,3 +40,23 @@ def test_only_what_was_done_since_then_is_new() -> None:
     assert measures.after(before) == ()
     measures.done(measures.begin(1, "first"))  # a new pairing counts from 1 again
     assert [measure.checkpoint for measure in measures.after(before)] == [1]
+
+
+def test_a_checkpoint_tells_its_bytes_before_and_after_encoding_by_kind() -> None:
+    measure = Measures().begin(1, "period")
+    assert measure.sent_counts() == {}
+    measure.page_bytes, measure.state_bytes = 40 * 4096, 270_000
+    measure.sending()
+    measure.sent = Tally(zero=1, equal=9, delta=30, sent_bytes=5_000, encode_ns=1_500_000)
+    measure.received()
+    assert measure.phases_ms["encode"] == 1.5
+    assert measure.link_ns > 0
+    assert measure.sent_counts() == {
+        "zero": 1,
+        "equal": 9,
+        "delta": 30,
+        "lz4": 0,
+        "raw": 0,
+        "bytes_before": 433_840,
+        "bytes_sent": 5_000,
+    }
