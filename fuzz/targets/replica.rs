@@ -6,6 +6,7 @@ use colo_ram::{DEVICE, GuestRam, PAGE, PAGES, PageSet, Received, Replica, STATE_
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -39,27 +40,45 @@ enum Content<'a> {
     Block(&'a [u8]),
 }
 
-/// The sender's account of the checkpoint under way, as far as it is easily known: pages that refer to nothing, and
-/// device state of zeros.
-#[derive(Default)]
+type Ram = [[u8; PAGE]; RAM_PAGES as usize];
+
+/// The sender's account of the checkpoint under way, with pages as a plain copy would have them.
 struct Sum {
     pages: u64,
     size: u64,
     value: u64,
+    /// What the RAM is with these pages.
+    ram: Ram,
 }
 
 impl Sum {
-    fn pages(&mut self, pages: &[(u8, Content<'_>)]) {
-        for (index, content) in pages {
-            let page = content.plain();
-            let bytes: &[u8] = page.as_ref().map_or(&[], |page| page);
-            self.value = self
-                .value
-                .wrapping_add(xxh3_64_with_seed(bytes, u64::from(index % 8)));
-            self.pages += 1;
+    fn new(ram: Ram) -> Self {
+        Self {
+            pages: 0,
+            size: 0,
+            value: 0,
+            ram,
         }
     }
 
+    /// Counts a page in; `base` is the RAM that it may refer to.
+    fn add(&mut self, index: u8, content: &Content<'_>, base: &Ram) {
+        let place = usize::from(index % 8);
+        let old = base.get(place).copied().unwrap_or([0; PAGE]);
+        let Some(page) = content.plain(&old) else { return };
+        let bytes: &[u8] = if matches!(content, Content::Zero) {
+            &[]
+        } else {
+            &page
+        };
+        self.value = self.value.wrapping_add(xxh3_64_with_seed(bytes, place as u64));
+        self.pages += 1;
+        if let Some(place) = self.ram.get_mut(place) {
+            *place = page;
+        }
+    }
+
+    /// As if the device state were zeros.
     fn digest(&self) -> u64 {
         self.value ^ xxh3_64(&vec![0; self.size as usize])
     }
@@ -72,6 +91,12 @@ struct World {
     applied: u64,
     sum: Sum,
     dirty: PageSet,
+    /// The RAM of the last whole checkpoint, or as pre-copy left it.
+    whole: Ram,
+    /// That of the last one applied, or as pre-copy left it.
+    stored: Ram,
+    /// That of those that wait.
+    waiting: BTreeMap<u64, Ram>,
 }
 
 fuzz_target!(|steps: Vec<Step<'_>>| {
@@ -84,8 +109,11 @@ fuzz_target!(|steps: Vec<Step<'_>>| {
         replica,
         base: 0,
         applied: 0,
-        sum: Sum::default(),
+        sum: Sum::new([[0; PAGE]; RAM_PAGES as usize]),
         dirty: PageSet::new(RAM_PAGES),
+        whole: [[0; PAGE]; RAM_PAGES as usize],
+        stored: [[0; PAGE]; RAM_PAGES as usize],
+        waiting: BTreeMap::new(),
     };
     steps.iter().take(100).for_each(|step| world.step(step));
 });
@@ -96,7 +124,9 @@ impl World {
             Step::Pages(ahead, pages) => {
                 let mut out = self.head(*ahead);
                 put_pages(&mut out, pages);
-                self.sum.pages(pages);
+                for (index, content) in pages {
+                    self.sum.add(*index, content, &self.whole);
+                }
                 self.send(PAGES, &out);
             }
             Step::Device(ahead, size, pages) => {
@@ -109,6 +139,8 @@ impl World {
                 self.send(DEVICE, &out);
             }
             Step::End(ahead) => self.end(*ahead),
+            // Pre-copy that is well-formed by chance would be in no account.
+            Step::Raw(kind, bytes) if *kind == PAGES && bytes.starts_with(&[0; 8]) => {}
             Step::Raw(kind, bytes) => self.send(*kind, bytes),
             Step::Apply => self.apply(),
             Step::Write(index, fill) => {
@@ -119,9 +151,13 @@ impl World {
                 self.dirty.insert(index).expect("a page that is there");
             }
             Step::Forget(ahead) => {
-                self.replica.forget(self.applied + u64::from(*ahead % 4));
+                // All that waits, so that the last whole one is the one applied, if any.
+                self.replica.forget(self.applied + 1);
+                self.replica.forget(self.applied + 1 + u64::from(*ahead % 4));
+                self.waiting.clear();
                 self.base = self.applied;
-                self.sum = Sum::default();
+                self.whole = self.stored;
+                self.sum = Sum::new(self.whole);
             }
         }
     }
@@ -135,15 +171,15 @@ impl World {
 
     fn end(&mut self, ahead: u8) {
         let mut out = self.head(ahead);
-        let sum = std::mem::take(&mut self.sum);
-        for number in [sum.pages, sum.size, sum.digest()] {
+        for number in [self.sum.pages, self.sum.size, self.sum.digest()] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         self.send(STATE_END, &out);
-        self.sum = Sum::default();
+        self.sum = Sum::new(self.whole);
     }
 
     fn send(&mut self, kind: u8, payload: &[u8]) {
+        let precopy = payload.starts_with(&[0; 8]);
         match self.replica.receive(kind, payload) {
             Ok(Received::Complete {
                 checkpoint, bytes, ..
@@ -151,21 +187,24 @@ impl World {
                 assert!(self.base == 0 || checkpoint == self.base + 1, "out of order");
                 assert!(bytes <= LIMIT, "more than may wait");
                 self.base = checkpoint;
+                self.whole = self.sum.ram;
+                self.waiting.insert(checkpoint, self.whole);
+            }
+            Ok(Received::Stored) if precopy => {
+                // It is in the cache already.
+                self.whole = self.sum.ram;
+                self.stored = self.whole;
             }
             Ok(Received::Stored | Received::Dropped) => {}
             Err(damaged) => {
                 assert!(!damaged.to_string().is_empty());
-                self.sum = Sum::default();
+                self.sum = Sum::new(self.whole);
             }
         }
     }
 
     fn apply(&mut self) {
-        let next = if self.applied == 0 {
-            self.base
-        } else {
-            self.applied + 1
-        };
+        let next = self.waiting.keys().next().copied().unwrap_or(self.applied + 1);
         let before = self.replica.cache_hash().expect("a cache");
         if self.replica.apply(next, &self.dirty).is_err() {
             assert_eq!(
@@ -177,10 +216,10 @@ impl World {
         }
         self.applied = next;
         self.dirty = PageSet::new(RAM_PAGES);
-        assert_eq!(
-            self.replica.ram_hash().expect("RAM"),
-            self.replica.cache_hash().expect("a cache")
-        );
+        self.stored = self.waiting.remove(&next).expect("nothing else is whole");
+        let expected = xxh3_64(self.stored.as_flattened());
+        assert_eq!(self.replica.cache_hash().expect("a cache"), expected);
+        assert_eq!(self.replica.ram_hash().expect("RAM"), expected);
         assert!(self.replica.device(next).is_ok());
     }
 }
@@ -194,12 +233,14 @@ fn put_pages(out: &mut Vec<u8>, pages: &[(u8, Content<'_>)]) {
 }
 
 impl Content<'_> {
-    /// The page, where it does not depend on another one.
-    fn plain(&self) -> Option<[u8; PAGE]> {
+    /// The page, made in the plainest way; `None` when this is none.
+    fn plain(&self, old: &[u8; PAGE]) -> Option<[u8; PAGE]> {
         match self {
+            Self::Zero => Some([0; PAGE]),
             Self::Fill(fill) => Some([*fill; PAGE]),
+            Self::Delta(runs) => changed(old, runs),
             Self::Repeat(bytes) => Some(repeated(bytes)),
-            _ => None,
+            Self::Block(bytes) => lz4_flex::block::decompress(bytes, PAGE).ok()?.try_into().ok(),
         }
     }
 
@@ -218,6 +259,19 @@ impl Content<'_> {
         out.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
         out.extend_from_slice(&bytes);
     }
+}
+
+fn changed(old: &[u8; PAGE], mut runs: &[u8]) -> Option<[u8; PAGE]> {
+    let (mut page, mut at) = (*old, 0);
+    while let [skip, count, rest @ ..] = runs {
+        at += usize::from(*skip) * 8;
+        for byte in rest.get(..usize::from(*count) * 8)? {
+            *page.get_mut(at)? = *byte;
+            at += 1;
+        }
+        runs = rest.get(usize::from(*count) * 8..)?;
+    }
+    (runs.is_empty() && at <= PAGE).then_some(page)
 }
 
 fn repeated(bytes: &[u8]) -> [u8; PAGE] {

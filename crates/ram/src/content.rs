@@ -57,7 +57,7 @@ impl<'a> Content<'a> {
         if *self == Self::Zero { 0 } else { PAGE }
     }
 
-    /// The page, `None` for one of zeros. `page` is overwritten; `base` fills in the page that a delta refers to.
+    /// The page, `None` for one of zeros. It may be made in `page`; `base` fills in the one that a delta refers to.
     ///
     /// # Errors
     /// What is wrong with it; `page` holds anything then.
@@ -65,10 +65,13 @@ impl<'a> Content<'a> {
         &self,
         page: &'p mut Page,
         base: impl FnOnce(&mut Page),
-    ) -> Result<Option<&'p Page>, &'static str> {
+    ) -> Result<Option<&'p Page>, &'static str>
+    where
+        'a: 'p,
+    {
         match self {
             Self::Zero => return Ok(None),
-            Self::Raw(raw) => page.copy_from_slice(*raw),
+            Self::Raw(raw) => return Ok(Some(raw)),
             Self::Delta(runs) => {
                 base(page);
                 delta::apply(runs, page).ok_or("a delta is cut or leaves its page")?;
