@@ -3,7 +3,7 @@
 A round sends what the round before left behind. Where that does not get less, another round is for nothing:
 then the first checkpoint takes the rest, if its pause and its transfer are short enough for that. If they are
 not, the VM is slowed down by short stops, a growing share of the time, as QEMU's auto-converge does inside
-(docs/decisions, pre-copy).
+(docs/decisions/0019).
 """
 
 from __future__ import annotations
