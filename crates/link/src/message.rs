@@ -7,8 +7,8 @@ use thiserror::Error;
 pub const HEADER: usize = 5;
 /// Longest payload of any message.
 pub const MAX_PAYLOAD: usize = 1 << 20;
-/// Longest Ethernet frame: what fits QEMU's stream framing of a 64 KiB packet with its headers.
-pub const MAX_FRAME: usize = 65_550;
+/// Longest frame: what QEMU's buffers hold (`NET_BUFSIZE`), a 64 KiB packet with link and virtio headers.
+pub const MAX_FRAME: usize = (64 + 4) << 10;
 /// Longest encoded flow key of an ISN message.
 pub const MAX_FLOW: usize = 64;
 

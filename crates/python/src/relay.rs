@@ -46,6 +46,7 @@ impl Relay {
 #[pymethods]
 impl Relay {
     #[new]
+    #[pyo3(signature = (nics, hold_ms, held_mib, heartbeat_ms, peer_timeout_ms, stall_timeout_ms, *, offloads = Vec::new()))]
     fn new(
         nics: u8,
         hold_ms: u64,
@@ -53,10 +54,16 @@ impl Relay {
         heartbeat_ms: u64,
         peer_timeout_ms: u64,
         stall_timeout_ms: u64,
+        offloads: Vec<u8>,
     ) -> PyResult<Self> {
+        let mut bits = offloads.iter().map(|nic| 1_u32.checked_shl((*nic).into()));
+        let offloads = bits.try_fold(0, |all, bit| Some(all | bit?));
+        let offloads =
+            offloads.ok_or_else(|| PyValueError::new_err("offloads are for the first 32 cards"))?;
         let held_bytes = held_mib.saturating_mul(MIB);
         let config = Config {
             nics,
+            offloads,
             hold_ms,
             held_bytes,
             heartbeat_ms,
@@ -85,13 +92,19 @@ impl Relay {
         self.call(py, |relay| relay.attach_vm(nic, fd.as_fd()))
     }
 
+    fn attach_vm_tap(&self, py: Python<'_>, nic: u8, far: i32, near: i32) -> PyResult<()> {
+        let (far, near) = (duplicate(far)?, duplicate(near)?);
+        self.call(py, |relay| relay.attach_vm_tap(nic, far.as_fd(), near.as_fd()))
+    }
+
     fn attach_uplink(&self, py: Python<'_>, nic: u8, fd: i32, kind: &str) -> PyResult<()> {
         let kind = match kind {
             "tap" => UplinkKind::Tap,
+            "offload-tap" => UplinkKind::OffloadTap,
             "stream" => UplinkKind::Stream,
             _ => {
                 return Err(PyValueError::new_err(format!(
-                    "an uplink is a tap or a stream, not {kind:?}"
+                    "an uplink is a tap, an offload-tap or a stream, not {kind:?}"
                 )));
             }
         };

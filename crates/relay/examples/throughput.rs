@@ -32,6 +32,7 @@ impl Side {
     fn new() -> Self {
         let relay = Relay::start(Config {
             nics: 1,
+            offloads: 0,
             hold_ms: 60_000,
             held_bytes: 64 << 20,
             heartbeat_ms: 100,

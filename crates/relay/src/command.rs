@@ -3,6 +3,7 @@
 use crate::capture::Ring;
 use crate::error::Error;
 use crate::observe::Divergences;
+use crate::vm_port::VmPort;
 use colo_link::Session;
 use colo_ram::{BulkSource, Replica, Tally};
 use std::os::fd::OwnedFd;
@@ -14,6 +15,8 @@ use std::sync::mpsc::SyncSender;
 pub enum UplinkKind {
     /// A tap, one frame per read and write; without packet information or vnet headers.
     Tap,
+    /// A tap of a card with offloads: the same, with vnet headers of 12 bytes, little-endian.
+    OffloadTap,
     /// A stream socket with the VM's framing.
     Stream,
 }
@@ -30,7 +33,7 @@ pub(crate) struct Bulk {
 pub(crate) enum Command {
     AttachVm {
         nic: u8,
-        fd: OwnedFd,
+        port: VmPort,
     },
     AttachUplink {
         nic: u8,

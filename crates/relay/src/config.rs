@@ -18,6 +18,9 @@ const PENDING_BYTES: usize = 4 << 20;
 pub struct Config {
     /// Network cards of the VM.
     pub nics: u8,
+    /// Those with offloads, a bit for each of the first 32: virtio's header stands before each of their frames, at the
+    /// VM, at the uplink and in FRAME_IN.
+    pub offloads: u32,
     /// A frame held this long asks for a checkpoint.
     pub hold_ms: u64,
     /// Bytes of frames held before the VM has to wait.
@@ -31,6 +34,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// This card has offloads.
+    pub(crate) fn has_offloads(&self, nic: u8) -> bool {
+        self.offloads.checked_shr(nic.into()).unwrap_or(0) & 1 == 1
+    }
+
     pub(crate) fn timing(&self) -> Timing {
         Timing {
             beat: self.heartbeat_ms.max(1).saturating_mul(MS),

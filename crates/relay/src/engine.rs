@@ -13,6 +13,7 @@ use crate::nic::Nic;
 use crate::primary::Numbers;
 use crate::secondary::Secondary;
 use crate::stats::Counters;
+use crate::vm_port::VmPort;
 use colo_compare::{Compare, Log, Translator};
 use rustix::event::PollFlags;
 use std::io;
@@ -24,6 +25,8 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 const HANDSHAKE: u64 = 5_000 * MS;
 /// How often to ask whether the VM has read everything: nothing tells.
 const PAUSE_POLL: u64 = 200_000;
+/// How often to ask whether a VM on a tap takes more: nothing tells.
+const TAP_POLL: u64 = MS;
 
 /// See docs/architecture.md, "Relay roles".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +147,7 @@ impl Engine {
 
     fn carry_out(&mut self, command: Command) {
         match command {
-            Command::AttachVm { nic, fd } => self.attach_vm(nic, fd),
+            Command::AttachVm { nic, port } => self.attach_vm(nic, port),
             Command::AttachUplink { nic, fd, kind } => self.attach_uplink(nic, fd, kind),
             Command::AttachLink { fd, session, peer } => self.attach_link(fd, *session, peer),
             Command::DetachLink => self.detach_link(),
@@ -223,6 +226,10 @@ impl Engine {
             .ingress
             .waiting()
             .then(|| self.now.saturating_add(PAUSE_POLL));
+        let mut vms = self.nics.iter().filter_map(|nic| nic.vm.as_ref());
+        let tap = vms
+            .any(VmPort::must_ask)
+            .then(|| self.now.saturating_add(TAP_POLL));
         let link = self
             .link
             .as_ref()
@@ -230,7 +237,7 @@ impl Engine {
                 (false, false) => link.since.saturating_add(HANDSHAKE),
                 _ => link.watch.next_deadline(),
             });
-        [gate, compare, pause, link].into_iter().flatten().min()
+        [gate, compare, pause, tap, link].into_iter().flatten().min()
     }
 
     /// Queues an event; one that finds no room is lost and counted.

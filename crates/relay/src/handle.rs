@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::event::{Event, Shared, ring};
 use crate::socket::{adopt, tune_tcp, tune_vm};
+use crate::vm_port::VmPort;
 use colo_link::{MAX_FRAME, MAX_PAYLOAD, Tls};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
@@ -24,8 +25,7 @@ pub struct Relay {
     shared: Arc<Shared>,
     commands: SyncSender<Command>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    pub(crate) nics: u8,
-    user_timeout_ms: u32,
+    pub(crate) config: Config,
 }
 
 impl Relay {
@@ -36,17 +36,12 @@ impl Relay {
     pub fn start(config: Config) -> Result<Self, Error> {
         let shared = Arc::new(Shared::new()?);
         let (commands, receiver) = sync_channel(COMMANDS);
-        let (nics, user_timeout_ms) = (
-            config.nics,
-            u32::try_from(config.peer_timeout_ms).unwrap_or(u32::MAX),
-        );
         let thread = spawn(config, Arc::clone(&shared), receiver)?;
         Ok(Self {
             shared,
             commands,
             thread: Mutex::new(Some(thread)),
-            nics,
-            user_timeout_ms,
+            config,
         })
     }
 
@@ -79,9 +74,24 @@ impl Relay {
     /// No such card, or the socket cannot be used.
     pub fn attach_vm(&self, nic: u8, fd: BorrowedFd<'_>) -> Result<(), Error> {
         self.check_nic(nic)?;
+        self.check_offloads(nic, false)?;
         let fd = adopt(fd)?;
         tune_vm(&fd)?;
-        self.order(Command::AttachVm { nic, fd })
+        let port = VmPort::stream(fd);
+        self.order(Command::AttachVm { nic, port })
+    }
+
+    /// Attaches the VM of a card with offloads, in place of an earlier one: `far`, our end of a cable of two taps, and
+    /// `near`, the VM's, which QEMU reads (both copied). What `far` is given must be at `near` when the write is done,
+    /// and the other way round.
+    ///
+    /// # Errors
+    /// No such card, or one without offloads, or a descriptor cannot be used.
+    pub fn attach_vm_tap(&self, nic: u8, far: BorrowedFd<'_>, near: BorrowedFd<'_>) -> Result<(), Error> {
+        self.check_nic(nic)?;
+        self.check_offloads(nic, true)?;
+        let port = VmPort::tap(adopt(far)?, adopt(near)?);
+        self.order(Command::AttachVm { nic, port })
     }
 
     /// Attaches an uplink (copied), in place of an earlier one.
@@ -90,6 +100,7 @@ impl Relay {
     /// No such card, or the descriptor cannot be used.
     pub fn attach_uplink(&self, nic: u8, fd: BorrowedFd<'_>, kind: UplinkKind) -> Result<(), Error> {
         self.check_nic(nic)?;
+        self.check_offloads(nic, kind == UplinkKind::OffloadTap)?;
         self.order(Command::AttachUplink {
             nic,
             fd: adopt(fd)?,
@@ -108,7 +119,10 @@ impl Relay {
             tls.client(peer)?
         });
         let fd = adopt(fd)?;
-        tune_tcp(&fd, self.user_timeout_ms)?;
+        tune_tcp(
+            &fd,
+            u32::try_from(self.config.peer_timeout_ms).unwrap_or(u32::MAX),
+        )?;
         self.order(Command::AttachLink {
             fd,
             session,
@@ -202,11 +216,24 @@ impl Relay {
         }
     }
 
-    fn check_nic(&self, nic: u8) -> Result<(), Error> {
-        if nic < self.nics {
+    fn check_offloads(&self, nic: u8, wanted: bool) -> Result<(), Error> {
+        if self.config.has_offloads(nic) == wanted {
             Ok(())
         } else {
-            Err(Error::NoSuchNic { nic, nics: self.nics })
+            Err(Error::Refused(
+                "a card has offloads at the VM and at its uplink, or at neither",
+            ))
+        }
+    }
+
+    fn check_nic(&self, nic: u8) -> Result<(), Error> {
+        if nic < self.config.nics {
+            Ok(())
+        } else {
+            Err(Error::NoSuchNic {
+                nic,
+                nics: self.config.nics,
+            })
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::command::Reply;
 use crate::engine::{Engine, Role, answer};
 use crate::event::Event;
 use crate::link::Link;
-use crate::port::Port;
+use crate::port::Closed;
+use crate::vm_port::VmPort;
 use colo_link::Message;
 
 #[derive(Default)]
@@ -35,18 +36,22 @@ impl Ingress {
 
 impl Engine {
     /// A frame from the uplink: both VMs get it, or neither.
-    pub(crate) fn uplink_frame(&mut self, index: u8, frame: &mut [u8]) {
+    pub(crate) fn uplink_frame(&mut self, index: u8, bytes: &mut [u8]) {
         if matches!(self.role, Role::Closed | Role::Secondary) {
             return;
         }
         self.counters.frames_in += 1;
+        let Some((offload, frame)) = self.open_frame(index, bytes) else {
+            return;
+        };
         if let Some(translator) = &mut self.translator {
             translator.incoming(index, frame, self.now);
+            offload.restore(frame);
         }
         self.keep(Source::Uplink, index, self.compare.epoch(), frame);
         let room = feeding(&mut self.link).is_none_or(|link| link.has_room());
         let vm = self.nic(index).and_then(|nic| nic.vm.as_mut());
-        if !room || !vm.is_some_and(|vm| vm.push(frame)) {
+        if !room || !vm.is_some_and(|vm| vm.push(bytes)) {
             self.counters.ingress_dropped += 1;
         }
     }
@@ -58,13 +63,16 @@ impl Engine {
         };
         let Some(vm) = &mut nic.vm else { return };
         let flushed = if self.ingress.paused {
-            vm.finish()
+            vm.finish().map(|()| 0)
         } else {
             vm.flush(|frame| feed(&mut self.link, index, frame))
         };
-        if flushed.is_err() {
-            nic.vm = None;
-            self.tell(Event::VmClosed { nic: index });
+        match flushed {
+            Ok(lost) => self.counters.ingress_dropped += lost,
+            Err(Closed) => {
+                nic.vm = None;
+                self.tell(Event::VmClosed { nic: index });
+            }
         }
     }
 
@@ -97,7 +105,7 @@ impl Engine {
             }
         }
         if let Some(waiting) = self.ingress.waiting.take() {
-            self.vms().for_each(Port::note_unread);
+            self.vms().for_each(VmPort::note_unread);
             answer(&waiting.reply, Ok(read));
         }
     }
@@ -106,7 +114,7 @@ impl Engine {
     fn begin_one(&mut self) -> bool {
         let mut begun = false;
         for (index, nic) in (0..).zip(&mut self.nics) {
-            if let Some(frame) = nic.vm.as_mut().and_then(Port::begin_one) {
+            if let Some(frame) = nic.vm.as_mut().and_then(VmPort::begin_one) {
                 feed(&mut self.link, index, frame);
                 begun = true;
             }
@@ -116,20 +124,21 @@ impl Engine {
 
     /// After a cut: what the VM may not have read before it.
     pub(crate) fn repeat_unread(&mut self) {
-        for (index, nic) in (0..).zip(&self.nics) {
-            for frame in nic.vm.iter().flat_map(Port::doubtful) {
+        let nics = (0..).zip(&self.nics);
+        for (index, vm) in nics.filter_map(|(index, nic)| Some((index, nic.vm.as_ref()?))) {
+            vm.doubtful(|frame| {
                 self.counters.repeated_in += 1;
                 feed(&mut self.link, index, frame);
-            }
+            });
         }
     }
 
     pub(crate) fn resume_ingress(&mut self) {
         self.ingress = Ingress::default();
-        self.vms().for_each(Port::forget_doubts);
+        self.vms().for_each(VmPort::forget_doubts);
     }
 
-    fn vms(&mut self) -> impl Iterator<Item = &mut Port> {
+    fn vms(&mut self) -> impl Iterator<Item = &mut VmPort> {
         self.nics.iter_mut().filter_map(|nic| nic.vm.as_mut())
     }
 }

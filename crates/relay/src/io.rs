@@ -6,9 +6,11 @@ use crate::engine::{Engine, Role, Token};
 use crate::error::Error;
 use crate::event::Event;
 use crate::nic::Nic;
-use crate::port::{Closed, Port};
+use crate::port::Closed;
 use crate::uplink::Uplink;
+use crate::vm_port::VmPort;
 use colo_link::Progress;
+use colo_packet::Offload;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::io;
@@ -34,7 +36,7 @@ impl Engine {
                 watch(
                     Token::Vm(index),
                     vm.as_fd(),
-                    flags(self.may_read_vm(nic), vm.blocked),
+                    flags(self.may_read_vm(nic), vm.is_blocked()),
                 );
             }
             if let Some(uplink) = &nic.uplink {
@@ -86,9 +88,9 @@ impl Engine {
         }
     }
 
-    pub(crate) fn attach_vm(&mut self, index: u8, fd: OwnedFd) {
+    pub(crate) fn attach_vm(&mut self, index: u8, port: VmPort) {
         if let Some(nic) = self.nic(index) {
-            nic.vm = Some(Port::of_vm(fd));
+            nic.vm = Some(port);
         }
     }
 
@@ -188,7 +190,7 @@ impl Engine {
             Token::Wake => {}
             Token::Vm(index) => {
                 if let Some(vm) = self.nic(index).and_then(|nic| nic.vm.as_mut()) {
-                    vm.blocked = false;
+                    vm.unblock();
                 }
             }
             Token::Uplink(index) => {
@@ -202,6 +204,21 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// The frame in what a VM, an uplink or the peer gave, and what is to be done to it. `None`: its header does not
+    /// fit it, which is counted.
+    pub(crate) fn open_frame<'a>(
+        &mut self,
+        index: u8,
+        bytes: &'a mut [u8],
+    ) -> Option<(Offload, &'a mut [u8])> {
+        if !self.config.has_offloads(index) {
+            return Some((Offload::default(), bytes));
+        }
+        let opened = Offload::split(bytes);
+        self.counters.bad_headers += u64::from(opened.is_none());
+        opened
     }
 
     pub(crate) fn nic(&mut self, index: u8) -> Option<&mut Nic> {

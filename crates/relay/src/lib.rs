@@ -33,7 +33,10 @@ mod recent;
 mod secondary;
 mod socket;
 mod stats;
+mod tap;
 mod uplink;
+mod vm_port;
+mod vm_tap;
 
 pub use clock::boottime_ns;
 pub use colo_compare::Divergence;

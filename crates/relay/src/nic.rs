@@ -2,11 +2,13 @@
 
 use crate::addresses::Addresses;
 use crate::egress::Egress;
-use crate::port::{Closed, Port};
-use crate::uplink::{Sent, Uplink};
+use crate::port::Closed;
+use crate::tap::Sent;
+use crate::uplink::Uplink;
+use crate::vm_port::VmPort;
 
 pub(crate) struct Nic {
-    pub(crate) vm: Option<Port>,
+    pub(crate) vm: Option<VmPort>,
     pub(crate) uplink: Option<Uplink>,
     pub(crate) egress: Egress,
     pub(crate) addresses: Addresses,

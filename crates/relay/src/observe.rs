@@ -38,7 +38,7 @@ impl Relay {
         let ring = self.ask("captured", Command::Captured)?;
         self.capture(ring.len())?;
         let since_epoch = realtime_ns().saturating_sub(boottime_ns());
-        Ok(ring.to_pcapng(self.nics, since_epoch, comment))
+        Ok(ring.to_pcapng(self.config.nics, since_epoch, comment))
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Bytes that may wait for a VM that does not read; a frame more is dropped, as a network card does.
-const OUTPUT_LIMIT: usize = 8 << 20;
+pub(crate) const OUTPUT_LIMIT: usize = 8 << 20;
 /// More than a VM's socket holds, see [`VM_SOCKET`](crate::socket::VM_SOCKET).
 const KEPT: usize = 384 << 10;
 

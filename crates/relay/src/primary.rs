@@ -49,15 +49,19 @@ impl Numbers {
 
 impl Engine {
     /// A frame from the VM.
-    pub(crate) fn vm_frame(&mut self, index: u8, frame: &mut [u8]) {
+    pub(crate) fn vm_frame(&mut self, index: u8, bytes: &mut [u8]) {
         self.counters.vm_frames += 1;
+        let Some((offload, frame)) = self.open_frame(index, bytes) else {
+            return;
+        };
         match self.role {
             Role::Closed => self.counters.svm_dropped += 1,
-            Role::Secondary => self.svm_frame(index, frame),
+            Role::Secondary => self.svm_frame(index, offload, frame),
             Role::Alone | Role::Primary => {
                 self.note_addresses(index, frame);
                 self.keep(Source::Pvm, index, self.compare.epoch(), frame);
-                self.compare.primary(index, frame.to_vec(), self.now);
+                let bytes = frame.to_vec();
+                self.compare.primary(index, Frame { bytes, offload }, self.now);
                 self.pump();
             }
         }

@@ -10,7 +10,7 @@ use crate::link_io::Offence;
 use crate::recent::Recent;
 use colo_compare::Translator;
 use colo_link::Message;
-use colo_packet::FlowKey;
+use colo_packet::{FlowKey, Frame, Offload};
 use colo_ram::{Received, Replica};
 use std::sync::Arc;
 
@@ -53,13 +53,15 @@ impl Engine {
     }
 
     /// A frame from the SVM: kept for a failover, and told to the primary.
-    pub(crate) fn svm_frame(&mut self, index: u8, frame: &mut [u8]) {
+    pub(crate) fn svm_frame(&mut self, index: u8, offload: Offload, frame: &mut [u8]) {
         if self.secondary.discard {
             self.counters.svm_dropped += 1;
             return;
         }
         self.note_addresses(index, frame);
-        self.secondary.recent.push(self.now, index, frame);
+        let bytes = frame.to_vec();
+        let kept = Frame { bytes, offload };
+        self.secondary.recent.push(self.now, index, kept);
         self.secondary.translator.outgoing(index, frame, self.now);
         if let Some(link) = self.link.as_mut().filter(|link| link.up) {
             link.push(&Message::FrameOut {
@@ -83,13 +85,17 @@ impl Engine {
         Ok(())
     }
 
-    fn feed_svm(&mut self, index: u8, frame: &mut [u8]) {
-        self.secondary.translator.incoming(index, frame, self.now);
+    fn feed_svm(&mut self, index: u8, bytes: &mut [u8]) {
         self.counters.frames_in += 1;
+        let Some((offload, frame)) = self.open_frame(index, bytes) else {
+            return;
+        };
+        self.secondary.translator.incoming(index, frame, self.now);
+        offload.restore(frame);
         let pushed = self
             .nic(index)
             .and_then(|nic| nic.vm.as_mut())
-            .is_some_and(|vm| vm.push(frame));
+            .is_some_and(|vm| vm.push(bytes));
         self.counters.ingress_dropped += u64::from(!pushed);
     }
 

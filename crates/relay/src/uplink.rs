@@ -2,38 +2,27 @@
 
 use crate::command::UplinkKind;
 use crate::port::{Closed, Port};
-use crate::socket::is_frame_lost;
-use colo_link::MAX_FRAME;
-use rustix::io::{Errno, read, write};
+use crate::tap::{Sent, Tap};
+use colo_packet::Frame;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-/// Frames read from a tap before others get their turn.
-const BATCH: usize = 64;
 
 pub(crate) enum Uplink {
     Tap {
-        fd: OwnedFd,
-        buffer: Box<[u8]>,
+        tap: Tap,
+        /// Each frame has virtio's header before it.
+        offloads: bool,
         blocked: bool,
     },
     Stream(Port),
 }
 
-/// What became of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
-    Yes,
-    Blocked,
-    Lost,
-}
-
 impl Uplink {
-    /// Takes a non-blocking descriptor. A tap must be without packet information and without vnet headers.
+    /// Takes a non-blocking descriptor.
     pub(crate) fn new(fd: OwnedFd, kind: UplinkKind) -> Self {
         match kind {
-            UplinkKind::Tap => Self::Tap {
-                fd,
-                buffer: vec![0; MAX_FRAME].into_boxed_slice(),
+            UplinkKind::Tap | UplinkKind::OffloadTap => Self::Tap {
+                tap: Tap::new(fd),
+                offloads: kind == UplinkKind::OffloadTap,
                 blocked: false,
             },
             UplinkKind::Stream => Self::Stream(Port::new(fd)),
@@ -41,25 +30,15 @@ impl Uplink {
     }
 
     /// Reads a batch and hands over the frames.
-    pub(crate) fn receive(&mut self, mut each: impl FnMut(&mut [u8])) -> Result<(), Closed> {
+    pub(crate) fn receive(&mut self, each: impl FnMut(&mut [u8])) -> Result<(), Closed> {
         match self {
             Self::Stream(port) => port.receive(each).map(|_| ()),
-            Self::Tap { fd, buffer, .. } => {
-                for _ in 0..BATCH {
-                    match read(&mut *fd, &mut **buffer) {
-                        Ok(0) => return Err(Closed),
-                        Ok(count) => each(buffer.get_mut(..count).unwrap_or_default()),
-                        Err(Errno::AGAIN | Errno::INTR) => break,
-                        Err(_) => return Err(Closed),
-                    }
-                }
-                Ok(())
-            }
+            Self::Tap { tap, .. } => tap.receive(each).map(|_| ()),
         }
     }
 
     /// Sends one frame, or queues it for [`Uplink::flush`].
-    pub(crate) fn send(&mut self, frame: &[u8]) -> Result<Sent, Closed> {
+    pub(crate) fn send(&mut self, frame: &Frame) -> Result<Sent, Closed> {
         match self {
             Self::Stream(port) if port.blocked => Ok(Sent::Blocked),
             Self::Stream(port) => Ok(if port.push(frame) {
@@ -67,15 +46,16 @@ impl Uplink {
             } else {
                 Sent::Blocked
             }),
-            Self::Tap { fd, blocked, .. } => match write(fd, frame) {
-                Ok(_) => Ok(Sent::Yes),
-                Err(Errno::AGAIN) => {
-                    *blocked = true;
-                    Ok(Sent::Blocked)
-                }
-                Err(error) if is_frame_lost(error) => Ok(Sent::Lost),
-                Err(_) => Err(Closed),
-            },
+            Self::Tap {
+                tap,
+                offloads,
+                blocked,
+            } => {
+                let header = frame.offload.header();
+                let sent = tap.send(if *offloads { &header } else { &[] }, frame)?;
+                *blocked = sent == Sent::Blocked;
+                Ok(sent)
+            }
         }
     }
 
@@ -121,7 +101,7 @@ impl AsFd for Uplink {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Stream(port) => port.as_fd(),
-            Self::Tap { fd, .. } => fd.as_fd(),
+            Self::Tap { tap, .. } => tap.as_fd(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use colo_link::Message;
+use colo_link::{MAX_FRAME, Message};
 use colo_link::testing::TestCa;
 use colo_packet::build::{Segment, tcp};
 use colo_packet::flag;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 #[test]
 fn a_garbage_length_closes_the_vm_socket_or_the_uplink_and_only_that() {
-    for length in [0_u32, 65_551, u32::MAX] {
+    for length in [0_u32, MAX_FRAME as u32 + 1, u32::MAX] {
         let pair = protected();
         (&pair.p.vm).write_all(&length.to_be_bytes()).unwrap();
         pair.p

@@ -18,6 +18,7 @@ use colo_ram::{GuestRam, Replica, Tally};
 use colo_relay::{Config, Event, Relay, UplinkKind, boottime_ns};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -35,6 +36,7 @@ pub const RAM_PAGES: u64 = 512;
 pub fn config() -> Config {
     Config {
         nics: 1,
+        offloads: 0,
         hold_ms: 60_000,
         held_bytes: 16 << 20,
         heartbeat_ms: 20,
@@ -59,6 +61,27 @@ impl Side {
         relay.attach_vm(0, vm_end.as_fd()).unwrap();
         relay
             .attach_uplink(0, uplink_end.as_fd(), UplinkKind::Stream)
+            .unwrap();
+        Self {
+            relay,
+            vm,
+            uplink,
+            seen: RefCell::default(),
+        }
+    }
+
+    /// With offloads. Sockets that keep frames apart stand for the taps: what is read and written is one frame, with
+    /// virtio's header.
+    pub fn with_offloads() -> Self {
+        let relay = Relay::start(Config {
+            offloads: 1,
+            ..config()
+        })
+        .unwrap();
+        let [(vm, far), (uplink, uplink_end)] = [cable(), cable()];
+        relay.attach_vm_tap(0, far.as_fd(), vm.as_fd()).unwrap();
+        relay
+            .attach_uplink(0, uplink_end.as_fd(), UplinkKind::OffloadTap)
             .unwrap();
         Self {
             relay,
@@ -149,8 +172,12 @@ pub struct Pair {
 
 /// Both linked and up; nothing else.
 pub fn linked() -> Pair {
+    linked_as(Side::new(config()), Side::new(config()))
+}
+
+/// These two.
+pub fn linked_as(p: Side, s: Side) -> Pair {
     let ca = TestCa::new().unwrap();
-    let (p, s) = (Side::new(config()), Side::new(config()));
     p.open_gate();
     let ram = guest_ram();
     let replica = Arc::new(Replica::new(&ram, 64 << 20).unwrap());
@@ -167,7 +194,11 @@ pub fn linked() -> Pair {
 
 /// Checkpoint 1 is done on both: epoch 2, lock-stepping.
 pub fn protected() -> Pair {
-    let pair = linked();
+    protected_as(linked())
+}
+
+/// These two.
+pub fn protected_as(pair: Pair) -> Pair {
     pair.p.relay.alone().unwrap();
     pair.s.relay.begin_secondary(Arc::clone(&pair.replica)).unwrap();
     pair.checkpoint(1);
@@ -221,6 +252,17 @@ impl Pair {
         self.s.relay.send(b"so far".to_vec()).unwrap();
         assert_eq!(self.p.control(), b"so far");
     }
+}
+
+fn cable() -> (UnixStream, UnixStream) {
+    let (one, other) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .unwrap();
+    (one.into(), other.into())
 }
 
 pub fn tcp_pair() -> (TcpStream, TcpStream) {
