@@ -4,6 +4,7 @@ All calls release the GIL where they wait or copy, and may come from any thread.
 in is duplicated: the caller keeps its own, which becomes non-blocking with it.
 """
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Literal, Self, final
 
@@ -246,9 +247,14 @@ class Relay:
         heartbeat_ms: int,
         peer_timeout_ms: int,
         stall_timeout_ms: int,
+        *,
+        offloads: Sequence[int] = (),
     ) -> Relay:
         """`hold_ms`: a frame held that long asks for a checkpoint. `held_mib`: with that much held the VM is
-        not read. Raises OSError.
+        not read. `offloads`: the cards that have them; before each of their frames stands virtio's header
+        of 12 bytes (virtio 1.2, 5.1.6; no UDP segmentation), at the VM, the uplink and in FRAME_IN. A frame
+        that its header does not fit is dropped and counted (`bad_headers`). Raises OSError, ValueError
+        (beyond 31).
         """
 
     def fileno(self) -> int:
@@ -281,13 +287,22 @@ class Relay:
         """
 
     def attach_vm(self, nic: int, fd: int) -> None:
-        """Connected stream socket of `-netdev stream` (4-byte big-endian length before each frame, 65550 at
-        most). Replaces an earlier one. Raises ValueError (no such NIC), OSError.
+        """Connected stream socket of `-netdev stream` (4-byte big-endian length before each frame, 69632 at
+        most). Replaces an earlier one. Raises ValueError (no such NIC), RuntimeError (it has offloads),
+        OSError.
         """
 
-    def attach_uplink(self, nic: int, fd: int, kind: Literal["tap", "stream"]) -> None:
-        """A tap opened with IFF_NO_PI and without IFF_VNET_HDR, or a stream socket framed like the VM's.
-        Replaces an earlier one. Raises ValueError, OSError.
+    def attach_vm_tap(self, nic: int, far: int, near: int) -> None:
+        """A card with offloads: `far`, a tap with virtio's header whose frames come from and go to `near`,
+        the tap that QEMU reads. `near` is polled for what QEMU has not read, and emptied when the SVM is
+        stopped. Replaces an earlier one. Raises ValueError (no such NIC), RuntimeError (it has no offloads),
+        OSError.
+        """
+
+    def attach_uplink(self, nic: int, fd: int, kind: Literal["tap", "offload-tap", "stream"]) -> None:
+        """A tap opened with IFF_NO_PI, without IFF_VNET_HDR or, for a card with offloads and only for it,
+        with that and a header of 12 bytes; or a stream socket framed like the VM's. Replaces an earlier one.
+        Raises ValueError, RuntimeError, OSError.
         """
 
     def attach_link(self, fd: int, tls: Tls, peer: str, *, server: bool) -> None:

@@ -97,7 +97,7 @@ def scene(tmp_path: Path, vm: VmConfig) -> Iterator[Scene]:
 
 def hello(vm: VmConfig, **changes: Any) -> messages.Hello:
     shape = messages.VmShape(
-        vm.name, vm.memory_mib, vm.cpus, vm.machine, vm.cpu, (vm.nic[0].mac,), "7.2.22", "tcg"
+        vm.name, vm.memory_mib, vm.cpus, vm.machine, vm.cpu, (vm.nic[0].mac,), ("stream",), "7.2.22", "tcg"
     )
     return attrs.evolve(messages.Hello(messages.PROTOCOL, __version__, "alpha", SEEN, shape), **changes)
 

@@ -38,6 +38,16 @@ async def test_a_missing_kernel_and_a_wrong_certificate_are_both_told(config: Co
     assert certificate.hint == "colo cert node gamma"
 
 
+async def test_what_a_card_with_offloads_needs_fails_only_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("colo.network.tap._TUN", tmp_path / "tun")
+    finding = await network.cable(needed=True)
+    assert (finding.level, "modprobe tun" in finding.hint) == (Level.FAIL, True)
+    optional = await network.cable(needed=False)
+    assert (optional.level, 'backend = "tap"' in optional.hint) == (Level.WARN, True)
+
+
 async def test_a_free_port_and_a_taken_one(config: Config) -> None:
     assert network.port(config).level is Level.OK
     with socket.socket() as sock:

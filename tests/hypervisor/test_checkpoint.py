@@ -158,7 +158,7 @@ async def test_linux_goes_on_after_several_loads_and_announces_nothing(
     }
     async with start(qemu, "p", **linux) as primary, start(qemu, "s", **linux) as secondary:
         rams = Ram(primary, 128), Ram(secondary, 128)
-        (wire,) = secondary.connect_nics()
+        (wire,) = secondary.connect_nics().values()
         with wire:
             await primary.boot()
             await printed(primary, "colo-guest: ready")
@@ -175,10 +175,10 @@ async def test_qemu_reads_the_wire_of_every_card_and_a_wire_can_be_connected_aga
     start: Start, qemu: Path
 ) -> None:
     async with start(qemu, nic=(CARD, CARD)) as vm:
-        for wire in vm.connect_nics():
+        for wire in vm.connect_nics().values():
             wire.close()
         with ExitStack() as wires:
-            again = [wires.enter_context(wire) for wire in vm.connect_nics()]
+            again = [wires.enter_context(wire) for wire in vm.connect_nics().values()]
             assert len(again) == 2
             for wire in again:
                 wire.sendall((60).to_bytes(4, "big") + bytes(60))

@@ -4,17 +4,21 @@ from itertools import pairwise
 from pathlib import Path
 
 import attrs
+import pytest
 
-from colo.config import NicConfig, UnixUplink, VmConfig
+from colo.config import NicConfig, TapUplink, UnixUplink, VmConfig
 from colo.hypervisor.command import Inherited, command_line
+from colo.hypervisor.probe import QemuProgram
 
 _CARD = NicConfig("52:54:00:c0:10:01", UnixUplink(Path("/x")))
 _VM = VmConfig(name="web", memory_mib=256, nic=(_CARD, attrs.evolve(_CARD, mac="52:54:00:c0:10:02")))
+_TAP_CARD = NicConfig("52:54:00:c0:10:03", TapUplink("colo0", "br0"), "tap")
+_QEMU = QemuProgram("qemu", (7, 2, 22), frozenset({"tcg"}))
 _INHERITED = Inherited(7, (8, 9), Path("/mem/colo,vm/ram"))
 
 
 def _pairs(vm: VmConfig) -> list[tuple[str, str]]:
-    words = command_line("qemu", vm, "tcg", _INHERITED)
+    words = command_line(_QEMU, vm, "tcg", _INHERITED)
     return list(pairwise(words))
 
 
@@ -33,8 +37,22 @@ def test_every_card_has_its_own_inherited_socket_and_no_boot_rom() -> None:
     assert all(device.endswith(",romfile=") for device in devices)
 
 
+@pytest.mark.parametrize(("version", "uso"), [((7, 2, 22), False), ((8, 2, 0), True), ((10, 0, 2), True)])
+def test_a_card_with_offloads_inherits_a_tap_and_has_none_for_udp(
+    version: tuple[int, int, int], *, uso: bool
+) -> None:
+    vm = attrs.evolve(_VM, nic=(_CARD, _TAP_CARD))
+    pairs = list(pairwise(command_line(attrs.evolve(_QEMU, version=version), vm, "tcg", _INHERITED)))
+    assert ("-netdev", "stream,id=n0,server=on,addr.type=fd,addr.str=8") in pairs
+    assert ("-netdev", "tap,id=n1,fd=9") in pairs
+    stream, tap = (set(value.split(",")) for option, value in pairs if option == "-device")
+    assert not any("ufo" in word for word in stream)
+    assert {"host_ufo=off", "guest_ufo=off"} <= tap
+    assert ({"host_uso=off", "guest_uso4=off", "guest_uso6=off"} <= tap) == uso
+
+
 def test_the_vm_starts_stopped_and_stays_when_it_powers_off() -> None:
-    words = command_line("qemu", _VM, "tcg", _INHERITED)
+    words = command_line(_QEMU, _VM, "tcg", _INHERITED)
     assert {"-S", "-no-shutdown", "-nodefaults", "-no-user-config"} <= set(words)
 
 
@@ -48,7 +66,7 @@ def test_a_kernel_comes_with_its_arguments_and_extra_comes_last() -> None:
     vm = attrs.evolve(
         _VM, kernel=Path("/k"), initrd=Path("/i"), append="console=ttyS0 quiet", extra=("-vga", "std")
     )
-    words = command_line("qemu", vm, "kvm", _INHERITED)
+    words = command_line(_QEMU, vm, "kvm", _INHERITED)
     pairs = list(pairwise(words))
     assert {("-kernel", "/k"), ("-initrd", "/i"), ("-append", "console=ttyS0 quiet")} <= set(pairs)
     assert words[-2:] == ("-vga", "std")

@@ -30,7 +30,7 @@ from colo.model.messages import (
     incompatibilities,
 )
 
-SHAPE = VmShape("web", 256, 1, "q35", "qemu64", ("52:54:00:c0:10:01",), "7.2.22", "tcg")
+SHAPE = VmShape("web", 256, 1, "q35", "qemu64", ("52:54:00:c0:10:01",), ("stream",), "7.2.22", "tcg")
 HELLO = Hello(PROTOCOL, "0.1.0", "alpha", 3, SHAPE)
 MESSAGES = [
     *(HELLO, Refused("no", 7), Ready(), Plan(4, rest=True), Received(4), Loaded(4), Stored(4)),

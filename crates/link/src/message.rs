@@ -8,7 +8,7 @@ pub const HEADER: usize = 5;
 /// Longest payload of any message.
 pub const MAX_PAYLOAD: usize = 1 << 20;
 /// Longest frame: what QEMU's buffers hold (`NET_BUFSIZE`), a 64 KiB packet with link and virtio headers.
-pub const MAX_FRAME: usize = (64 + 4) << 10;
+pub const MAX_FRAME: usize = 69_632;
 /// Longest encoded flow key of an ISN message.
 pub const MAX_FLOW: usize = 64;
 

@@ -148,6 +148,7 @@ def _relay(config: Config) -> Relay:
         heartbeat_ms=config.timing.heartbeat_ms,
         peer_timeout_ms=config.timing.peer_timeout_ms,
         stall_timeout_ms=config.timing.stall_timeout_ms,
+        offloads=[number for number, nic in enumerate(config.vm.nic) if nic.has_offloads],
     )
 
 

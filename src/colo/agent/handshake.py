@@ -51,6 +51,7 @@ def hello(config: Config, platform: Platform, token: int) -> messages.Hello:
         machine=vm.machine,
         cpu=vm.cpu,
         nics=tuple(nic.mac.lower() for nic in vm.nic),
+        backends=tuple(str(nic.backend) for nic in vm.nic),
         qemu_version=platform.qemu_version,
         accel=platform.accel,
     )

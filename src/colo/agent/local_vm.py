@@ -4,6 +4,7 @@ relay.
 
 from __future__ import annotations
 
+from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Literal
 
 import anyio
@@ -13,15 +14,17 @@ import attrs
 from colo import _core
 from colo.errors import CapabilityError
 from colo.hypervisor import Hypervisor
+from colo.network import open_cable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from anyio.abc import TaskGroup
 
     from colo._core import GuestRam, Relay, Tracker
     from colo.config import Config
     from colo.hypervisor import QemuEvent
+    from colo.network import Cable
 
 TrackerKind = Literal["pagemap-scan", "soft-dirty", "compare"]
 _MIB = 1 << 20
@@ -46,25 +49,25 @@ class LocalVm:
         cls, config: Config, relay: Relay, tasks: TaskGroup, on_event: Callable[[QemuEvent], None]
     ) -> LocalVm:
         """QEMU up, its network cards attached to the relay. Raises ColoError; nothing is left then."""
-        hypervisor = await Hypervisor.start(
-            config.vm,
-            config.agent.run_dir / "vm",
-            tasks,
-            timeout_ms=config.timing.qmp_timeout_ms,
-            uffd_source=_core,
-            on_event=on_event,
-        )
-        try:
-            size = config.vm.memory_mib * _MIB
-            ram = _core.GuestRam(hypervisor.ram_fd, size)
-            kind, why = _choose_tracker(hypervisor)
-            for number, nic in enumerate(hypervisor.connect_nics()):
-                with nic:
-                    relay.attach_vm(number, nic.fileno())
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await hypervisor.kill("the start failed")
-            raise
+        async with _cables(config) as cables:
+            hypervisor = await Hypervisor.start(
+                config.vm,
+                config.agent.run_dir / "vm",
+                tasks,
+                timeout_ms=config.timing.qmp_timeout_ms,
+                taps={number: cable.near for number, cable in cables.items()},
+                uffd_source=_core,
+                on_event=on_event,
+            )
+            try:
+                size = config.vm.memory_mib * _MIB
+                ram = _core.GuestRam(hypervisor.ram_fd, size)
+                kind, why = _choose_tracker(hypervisor)
+                _plug_in(hypervisor, cables, relay)
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await hypervisor.kill("the start failed")
+                raise
         return cls(hypervisor, ram, size // _core.PAGE_SIZE, kind, why, blocks=ram.blocks())
 
     def tracker(self) -> Tracker:
@@ -90,6 +93,26 @@ class LocalVm:
         """Kills QEMU and frees everything; harmless when it is dead already."""
         self._tracker = None
         await self.hypervisor.kill(why)
+
+
+@asynccontextmanager
+async def _cables(config: Config) -> AsyncIterator[dict[int, Cable]]:
+    """Those of the cards with offloads; ours until QEMU and the relay have their own descriptors."""
+    with ExitStack() as undo:
+        cables = {}
+        for number, nic in enumerate(config.vm.nic):
+            if nic.has_offloads:
+                cables[number] = await open_cable()
+                undo.callback(cables[number].close)
+        yield cables
+
+
+def _plug_in(hypervisor: Hypervisor, cables: dict[int, Cable], relay: Relay) -> None:
+    for number, cable in cables.items():
+        relay.attach_vm_tap(number, cable.far, cable.near)
+    for number, wire in hypervisor.connect_nics().items():
+        with wire:
+            relay.attach_vm(number, wire.fileno())
 
 
 def _choose_tracker(hypervisor: Hypervisor) -> tuple[TrackerKind, str]:

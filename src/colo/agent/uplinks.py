@@ -22,9 +22,9 @@ async def uplinks(config: Config, relay: Relay) -> AsyncIterator[None]:
         for number, nic in enumerate(config.vm.nic):
             match nic.uplink:
                 case TapUplink(name, bridge):
-                    tap = await open_tap(name, bridge)
+                    tap = await open_tap(name, bridge, offloads=nic.has_offloads)
                     stack.callback(tap.close)
-                    relay.attach_uplink(number, tap.fd, "tap")
+                    relay.attach_uplink(number, tap.fd, "offload-tap" if nic.has_offloads else "tap")
                 case UnixUplink(path):
                     uplink = stack.enter_context(await connect_uplink(path))
                     relay.attach_uplink(number, uplink.fileno(), "stream")

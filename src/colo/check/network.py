@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from colo.check.finding import Finding, fail, failed, ok, warn
 from colo.config import TapUplink
 from colo.errors import CapabilityError
+from colo.network import open_cable
 from colo.network.tap import open_device
 
 if TYPE_CHECKING:
@@ -36,6 +37,16 @@ def tap(config: Config | None) -> Iterator[Finding]:
             yield warn("tap devices", e.message, f"not needed by this VM; otherwise: {e.hint}")
     for bridge in sorted({uplink.bridge for uplink in taps}):
         yield _bridge(bridge)
+
+
+async def cable(*, needed: bool) -> Finding:
+    """Make a cable for a card with offloads, and drop it again."""
+    name = "cards with offloads"
+    try:
+        (await open_cable()).close()
+    except CapabilityError as e:
+        return failed(name, e) if needed else warn(name, e.message, f'for backend = "tap": {e.hint}')
+    return ok(name, "are possible")
 
 
 def _bridge(bridge: str) -> Finding:

@@ -18,6 +18,8 @@ async def check(config: Config | None, qemu_program: str = "qemu-system-x86_64")
     findings += [machine.dirty_tracking(), machine.userfaultfd()]
     findings += [memory.huge_pages(), memory.swap()]
     findings += network.tap(config)
+    if config is None or any(nic.has_offloads for nic in config.vm.nic):
+        findings.append(await network.cable(needed=config is not None))
     if config is None:
         findings.append(memory.largest())
     if config is not None:

@@ -6,6 +6,7 @@ Times are in milliseconds and sizes in MiB, as the names say. Paths are absolute
 from __future__ import annotations
 
 from collections import Counter
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import attrs
@@ -95,6 +96,15 @@ class UnixUplink:
     )
 
 
+class Backend(StrEnum):
+    """How QEMU hands over a card's frames."""
+
+    STREAM = "stream"
+    """Over a unix socket, each frame whole: works everywhere."""
+    TAP = "tap"
+    """Over a cable of two taps, with offloads: the guest leaves cutting and checksums to the host."""
+
+
 @attrs.frozen
 class NicConfig:
     """`[[vm.nic]]`: one network card, the same MAC address on both hosts."""
@@ -103,6 +113,17 @@ class NicConfig:
     uplink: TapUplink | UnixUplink = attrs.field(
         metadata=key(OneOfTables({"tap": TapUplink, "unix": UnixUplink}))
     )
+    backend: str = attrs.field(default=Backend.STREAM, metadata=key(Choice(tuple(Backend))))
+
+    @property
+    def has_offloads(self) -> bool:
+        """Frames of up to 64 KiB, with checksums to be completed, go both ways."""
+        return self.backend == Backend.TAP
+
+    def inconsistencies(self) -> Iterator[tuple[str, str]]:
+        """What the guest leaves to the host, a tap can do; a socket cannot."""
+        if self.has_offloads and isinstance(self.uplink, UnixUplink):
+            yield "backend", "'tap' needs an uplink that is a tap on a bridge; 'stream' works with any"
 
 
 @attrs.frozen

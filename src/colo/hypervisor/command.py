@@ -13,9 +13,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from colo.config import NicConfig, VmConfig
+    from colo.hypervisor.probe import QemuProgram
 
 CONSOLE_BYTES = 1 << 16
 """Size of the serial console's ring buffer: a guest that prints for ever fills nothing."""
+
+# What a tap offers for UDP depends on the host's kernel, and a state with it fits no other. 8.2 added some.
+_NO_UFO = "host_ufo=off,guest_ufo=off"
+_NO_USO = "host_uso=off,guest_uso4=off,guest_uso6=off"
+_USO_SINCE = (8, 2)
 
 # CPU features whose results or state a checkpoint cannot carry.
 _NEVER = "svm=off,vmx=off,rdrand=off,rdseed=off,invtsc=off"
@@ -23,21 +29,22 @@ _NEVER = "svm=off,vmx=off,rdrand=off,rdseed=off,invtsc=off"
 
 @attrs.frozen
 class Inherited:
-    """What QEMU finds when it starts: descriptors of listening unix sockets, the file for its RAM."""
+    """What QEMU finds when it starts: descriptors of listening sockets and of taps, its RAM's file."""
 
     qmp_fd: int
     nic_fds: tuple[int, ...]
+    """Of each card: its tap if it has offloads, a listening socket otherwise."""
     ram: Path
 
 
-def command_line(program: str, vm: VmConfig, accel: str, inherited: Inherited) -> tuple[str, ...]:
+def command_line(program: QemuProgram, vm: VmConfig, accel: str, inherited: Inherited) -> tuple[str, ...]:
     """Arguments for `exec`, the program first. The VM starts stopped; when it powers off, the process stays.
 
     The sockets are inherited rather than named: they accept connections before QEMU runs, so nobody has to
     poll.
     """
     return (
-        program,
+        program.path,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-shutdown", "-S"),
         *("-name", vm.name),
         *_memory(vm, inherited.ram),
@@ -54,7 +61,7 @@ def command_line(program: str, vm: VmConfig, accel: str, inherited: Inherited) -
         ),
         *("-chardev", f"ringbuf,id=console,size={CONSOLE_BYTES}", "-serial", "chardev:console"),
         *_linux(vm),
-        *(word for i, nic in enumerate(vm.nic) for word in _card(i, nic, inherited.nic_fds[i])),
+        *(word for i, nic in enumerate(vm.nic) for word in _card(program, i, nic, inherited)),
         *vm.extra,
     )
 
@@ -81,12 +88,11 @@ def _linux(vm: VmConfig) -> tuple[str, ...]:
     return arguments
 
 
-def _card(number: int, nic: NicConfig, listening_fd: int) -> tuple[str, ...]:
+def _card(program: QemuProgram, number: int, nic: NicConfig, inherited: Inherited) -> tuple[str, ...]:
+    fd = inherited.nic_fds[number]
     # romfile= : the boot ROM would travel with every checkpoint. guest_announce=off: docs/decisions/0011.
-    return (
-        *("-netdev", f"stream,id=n{number},server=on,addr.type=fd,addr.str={listening_fd}"),
-        *(
-            "-device",
-            f"virtio-net-pci,id=nic{number},netdev=n{number},mac={nic.mac},guest_announce=off,romfile=",
-        ),
-    )
+    card = f"virtio-net-pci,id=nic{number},netdev=n{number},mac={nic.mac},guest_announce=off,romfile="
+    if not nic.has_offloads:
+        return ("-netdev", f"stream,id=n{number},server=on,addr.type=fd,addr.str={fd}", "-device", card)
+    without = f"{_NO_UFO},{_NO_USO}" if program.version >= _USO_SINCE else _NO_UFO
+    return ("-netdev", f"tap,id=n{number},fd={fd}", "-device", f"{card},{without}")

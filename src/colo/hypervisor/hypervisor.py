@@ -22,7 +22,7 @@ from colo.hypervisor.uffd import take_uffd
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from anyio.abc import TaskGroup
@@ -52,7 +52,7 @@ class Hypervisor:
     spans: Spans
     """Milliseconds of the steps: attach, stop, save, resume, read; load."""
     _run_dir: Path
-    _nics: int
+    _sockets: tuple[int, ...]
     _launched: Launched
     _qmp: Qmp
     _state: DeviceState
@@ -66,12 +66,14 @@ class Hypervisor:
         tasks: TaskGroup,
         *,
         timeout_ms: int,
+        taps: Mapping[int, int] | None = None,
         uffd_source: UffdSource | None = None,
         on_event: Callable[[QemuEvent], None] = lambda _: None,
     ) -> Hypervisor:
         """Start QEMU with the VM stopped, ready for saves and loads.
 
-        `timeout_ms` is the deadline of each QMP command; `tasks` gets the task that watches the process;
+        `timeout_ms` is the deadline of each QMP command; `taps` are the descriptors of the cards with
+        offloads, by number, which QEMU inherits; `tasks` gets the task that watches the process;
         `on_event` is called with every event of QEMU's; without `uffd_source` (normally `colo._core`) there
         is no userfaultfd. Raises `QemuError`, and `StateFolderError` when there is no room; nothing is left
         behind then.
@@ -80,7 +82,9 @@ class Hypervisor:
         accel = choose_accel(vm.accel, program)
         shim = uffd_source.uffd_shim() if uffd_source else None
         with ExitStack() as undo:
-            launched = await anyio.to_thread.run_sync(launch, vm, run_dir, program.path, accel, shim, undo)
+            launched = await anyio.to_thread.run_sync(
+                launch, vm, run_dir, program, accel, shim, taps or {}, undo
+            )
             tasks.start_soon(launched.process.watch)
             qmp = _session(launched, timeout_ms / 1000, on_event)
             try:
@@ -95,7 +99,8 @@ class Hypervisor:
                 await qmp.close()
                 raise
             rest = undo.pop_all()
-        return cls(program, accel, uffd, why_no_uffd, spans, run_dir, len(vm.nic), launched, qmp, state, rest)
+        sockets = tuple(number for number, nic in enumerate(vm.nic) if not nic.has_offloads)
+        return cls(program, accel, uffd, why_no_uffd, spans, run_dir, sockets, launched, qmp, state, rest)
 
     @property
     def pid(self) -> int:
@@ -122,19 +127,14 @@ class Hypervisor:
         """The reason, once `died` is set: how it ended, who killed it, what it said last."""
         return self._launched.process.reason
 
-    @property
-    def nic_paths(self) -> tuple[Path, ...]:
-        """The unix stream sockets on which QEMU listens, one for each network card."""
-        return tuple(nic_path(self._run_dir, i) for i in range(self._nics))
-
-    def connect_nics(self) -> list[socket.socket]:
-        """Connect to every network card: frames with a 4-byte big-endian length before each.
+    def connect_nics(self) -> dict[int, socket.socket]:
+        """Connect to every network card without offloads: frames with a 4-byte big-endian length before each.
 
         The caller closes them. A card takes one connection at a time. While a guest cannot take frames (not
         booted, or stopped) QEMU reads one, and then neither more nor the end of the connection.
         """
         with ExitStack() as undo:
-            connected = [undo.enter_context(connect(path)) for path in self.nic_paths]
+            connected = {i: undo.enter_context(connect(nic_path(self._run_dir, i))) for i in self._sockets}
             undo.pop_all()
         return connected
 

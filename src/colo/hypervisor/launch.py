@@ -17,9 +17,11 @@ from colo.hypervisor.uffd import SHIM_NAME, environment
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Mapping
     from pathlib import Path
 
     from colo.config import VmConfig
+    from colo.hypervisor.probe import QemuProgram
 
 _UFFD_SOCKET = "uffd.sock"
 
@@ -47,21 +49,34 @@ def qmp_path(run_dir: Path) -> Path:
 
 
 def launch(
-    vm: VmConfig, run_dir: Path, program: str, accel: str, shim: bytes | None, undo: ExitStack
+    vm: VmConfig,
+    run_dir: Path,
+    program: QemuProgram,
+    accel: str,
+    shim: bytes | None,
+    taps: Mapping[int, int],
+    undo: ExitStack,
 ) -> Launched:
-    """Start QEMU, first ending one that an earlier agent left in `run_dir`.
+    """Start QEMU, first ending one that an earlier agent left in `run_dir`. `taps` are those of the cards
+    with offloads, by number.
 
     Blocks while the kernel zeroes the guest's memory. What must be removed once QEMU is gone is registered
     with `undo`.
     """
     try:
-        return _launch(vm, run_dir, program, accel, shim, undo)
+        return _launch(vm, run_dir, program, accel, shim, taps, undo)
     except OSError as error:
         raise StateFolderError(f"{run_dir}: {error.strerror or error}", "see agent.run_dir") from error
 
 
 def _launch(
-    vm: VmConfig, run_dir: Path, program: str, accel: str, shim: bytes | None, undo: ExitStack
+    vm: VmConfig,
+    run_dir: Path,
+    program: QemuProgram,
+    accel: str,
+    shim: bytes | None,
+    taps: Mapping[int, int],
+    undo: ExitStack,
 ) -> Launched:
     make_run_dir(run_dir)
     end_leftover(run_dir)
@@ -69,8 +84,13 @@ def _launch(
     undo.callback(scratch.close)
     with ExitStack() as listening:
         qmp = _listen(qmp_path(run_dir), undo, listening)
-        nics = [_listen(nic_path(run_dir, i), undo, listening) for i in range(len(vm.nic))]
-        fds = (qmp.fileno(), *(nic.fileno() for nic in nics))
+        sockets = {
+            i: _listen(nic_path(run_dir, i), undo, listening).fileno()
+            for i, nic in enumerate(vm.nic)
+            if not nic.has_offloads
+        }
+        nics = {**sockets, **taps}
+        fds = (qmp.fileno(), *(nics[i] for i in range(len(vm.nic))))
         control = connect(qmp_path(run_dir))
         undo.callback(control.close)
         extra_environment, uffd_listener = _shim(run_dir, shim, undo)

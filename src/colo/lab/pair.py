@@ -56,6 +56,8 @@ class Options:
     timing: dict[str, Any] = Factory(dict)
     flags: tuple[str, ...] = ()
     """Of every `colo agent`."""
+    backend: str = "stream"
+    """Of the network card."""
 
 
 @define

@@ -46,7 +46,9 @@ def agent_toml(
         "timing": options.timing,
     }
     text = "\n".join(_table(name, values) for name, values in tables.items())
-    return f'{text}\n[[vm.nic]]\nmac = "{GUEST_MAC}"\nuplink = {{ tap = "colo0", bridge = "{BRIDGE}" }}\n'
+    nic = {"mac": GUEST_MAC, "backend": options.backend}
+    uplink = f'uplink = {{ tap = "colo0", bridge = "{BRIDGE}" }}\n'
+    return f"{text}\n{_table('[vm.nic]', nic)}{uplink}"
 
 
 def _table(name: str, values: dict[str, Any]) -> str:

@@ -51,6 +51,8 @@ class VmShape:
         )
     )
     """MAC addresses, lower case, in the order of the devices."""
+    backends: tuple[str, ...] = field(validator=deep_iterable(_short, and_(min_len(0), max_len(_MAX_NICS))))
+    """Of each card: frames of one kind mean nothing to the other."""
     qemu_version: str = field(validator=_short)
     accel: str = field(validator=_short)
 
