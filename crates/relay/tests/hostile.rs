@@ -3,8 +3,8 @@
 
 mod common;
 
-use colo_link::{MAX_FRAME, Message};
 use colo_link::testing::TestCa;
+use colo_link::{MAX_FRAME, Message};
 use colo_packet::build::{Segment, tcp};
 use colo_packet::flag;
 use colo_ram::{BulkSource, Encoder, Lz4, PageSet, Replica, Staging, Tally};
