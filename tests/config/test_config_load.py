@@ -143,12 +143,11 @@ def test_two_cards_with_one_address_or_one_tap_are_refused(tmp_path: Path) -> No
 
 
 def test_a_card_with_offloads_needs_a_tap_on_a_bridge(tmp_path: Path) -> None:
-    mac, uplink = 'mac = "52:54:00:c0:10:01"', '{ tap = "colo0", bridge = "br0" }'
-    text = _changed(mac, f'{mac}\nbackend = "tap"')
+    text = _changed('backend = "stream"', 'backend = "tap"')
     assert _load(tmp_path, text).vm.nic[0].has_offloads
-    assert not _load(tmp_path, _changed(mac, mac)).vm.nic[0].has_offloads
+    assert not _load(tmp_path, EXAMPLE).vm.nic[0].has_offloads
     with pytest.raises(ConfigError, match=r"vm\.nic\[0\]\.backend: 'tap' needs an uplink that is a tap"):
-        _load(tmp_path, text.replace(uplink, '{ unix = "uplink.sock" }'))
+        _load(tmp_path, text.replace('{ tap = "colo0", bridge = "br0" }', '{ unix = "uplink.sock" }'))
 
 
 def test_a_unix_uplink_is_an_uplink(tmp_path: Path) -> None:
