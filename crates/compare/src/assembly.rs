@@ -38,6 +38,11 @@ impl Mortal for Assembly {
         self.primary.frames().is_empty().then_some(LIFETIME)
     }
 
+    /// No piece waits on either side.
+    fn is_spare(&self) -> bool {
+        self.primary.frames().is_empty() && self.secondary.bytes() == 0
+    }
+
     fn kept(&self) -> usize {
         self.secondary.bytes()
     }

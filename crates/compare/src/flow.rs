@@ -34,6 +34,14 @@ impl Mortal for Flow {
         }
     }
 
+    fn is_spare(&self) -> bool {
+        match self {
+            Self::Tcp(connection) => connection.is_spare(),
+            Self::Messages(lane) => lane.is_spare(),
+            Self::Fragments(assembly) => assembly.is_spare(),
+        }
+    }
+
     fn kept(&self) -> usize {
         match self {
             Self::Tcp(connection) => connection.kept(),

@@ -53,6 +53,11 @@ impl Mortal for Lane {
         self.queue.is_empty().then_some(LIFETIME)
     }
 
+    /// Nothing waits on either side: a new lane would be the same.
+    fn is_spare(&self) -> bool {
+        self.queue.is_empty() && self.extras.is_empty()
+    }
+
     fn kept(&self) -> usize {
         self.extra_bytes
     }

@@ -20,6 +20,9 @@ pub(crate) trait Mortal {
     /// Quiet for so many nanoseconds it is over; `None`: never.
     fn lifetime(&self) -> Option<u64>;
 
+    /// May give its place to a new one, where there is no room, once it was quiet for [`SPARE_AFTER`].
+    fn is_spare(&self) -> bool;
+
     /// Bytes that go with it.
     fn kept(&self) -> usize;
 }
@@ -28,6 +31,9 @@ pub(crate) trait Mortal {
 const STEP: usize = 4;
 /// Slots looked at when there is no room.
 const SEARCH: usize = 64;
+
+/// How long what has hardly begun is waited for, where there is no room: two repetitions of a SYN (RFC 6298).
+const SPARE_AFTER: u64 = 5_000_000_000;
 
 #[derive(Debug)]
 struct Slot<F> {
@@ -42,6 +48,10 @@ impl<F: Mortal> Slot<F> {
     fn is_over(&self, now: u64) -> bool {
         let quiet = now.saturating_sub(self.touched);
         quiet >= F::SHORTEST && self.flow.lifetime().is_some_and(|lifetime| lifetime <= quiet)
+    }
+
+    fn is_spare(&self, now: u64) -> bool {
+        now.saturating_sub(self.touched) >= SPARE_AFTER && self.flow.is_spare()
     }
 }
 
@@ -119,7 +129,7 @@ impl<F: Mortal> Table<F> {
     fn add(&mut self, key: Key, hash: u64, now: u64, make: impl FnOnce() -> F) -> Option<u32> {
         self.sweep(now, STEP);
         if self.len() >= self.limit {
-            self.sweep(now, SEARCH);
+            self.forget(SEARCH, |slot| slot.is_over(now) || slot.is_spare(now));
         }
         if self.len() >= self.limit {
             return None;
@@ -148,12 +158,16 @@ impl<F: Mortal> Table<F> {
 
     /// Forgets what is over among the next `count` slots.
     pub(crate) fn sweep(&mut self, now: u64, count: usize) {
+        self.forget(count, |slot| slot.is_over(now));
+    }
+
+    fn forget(&mut self, count: usize, may_go: impl Fn(&Slot<F>) -> bool) {
         for _ in 0..count.min(self.slots.len()) {
             self.hand = (self.hand + 1) % self.slots.len();
             let Some(place) = self.slots.get_mut(self.hand) else {
                 continue;
             };
-            if let Some(slot) = place.take_if(|slot| slot.is_over(now)) {
+            if let Some(slot) = place.take_if(|slot| may_go(slot)) {
                 self.freed += slot.flow.kept();
                 let hand = self.hand as u32;
                 if let Ok(entry) = self.index.find_entry(slot.hash, |index| *index == hand) {

@@ -57,6 +57,11 @@ impl Mortal for Connection {
             .then_some(if closed { MINUTE } else { IDLE })
     }
 
+    /// Nothing came of it yet.
+    fn is_spare(&self) -> bool {
+        !self.lasting && self.queue.is_empty()
+    }
+
     fn kept(&self) -> usize {
         self.accounted
     }

@@ -2,6 +2,7 @@
 
 use colo_compare::{Compare, Event, Limits};
 use colo_packet::build::{self, Route};
+use colo_packet::flag;
 
 use crate::world::{HOLD, MS, World, at, data, fin, limits, pure_ack, route, segment, syn_ack};
 
@@ -91,6 +92,66 @@ fn flows_beyond_the_limit_wait_for_a_commit_in_order() {
     world.cut(1);
     world.commit(1);
     assert_eq!(world.released(), [from_port(3, b"a"), from_port(4, b"a")]);
+}
+
+#[test]
+fn where_there_is_no_room_flows_that_wait_for_nothing_give_theirs() {
+    let mut world = World::new(Limits { flows: 2, ..limits() });
+    for port in 1..100 {
+        world.p(from_port(port, b"a"));
+        world.s(&from_port(port, b"a"));
+        world.after(2500 * MS);
+    }
+    assert_eq!(world.released().len(), 99);
+    assert!(!queue_limit(&mut world));
+}
+
+fn syn_ack_to(port: u16) -> Vec<u8> {
+    let mut route = route();
+    route.destination.set_port(port);
+    let segment = build::Segment {
+        seq: 1,
+        ack: 1,
+        flags: flag::SYN | flag::ACK,
+        window: 500,
+        options: &[],
+        payload: &[],
+    };
+    build::tcp(route, &segment)
+}
+
+#[test]
+fn where_there_is_no_room_connections_that_never_came_about_give_theirs() {
+    let mut world = World::new(Limits {
+        flows: 100,
+        ..limits()
+    });
+    world.p(data(0, 100, b"alive"));
+    world.s(&data(0, 100, b"alive"));
+    for port in 1..100 {
+        world.p(syn_ack_to(port));
+        world.s(&syn_ack_to(port));
+    }
+    world.after(5000 * MS - 1);
+    assert_eq!(world.released().len(), 100);
+    assert_eq!(world.compare.stats().flows, 100);
+    world.p(syn_ack_to(1000));
+    assert!(queue_limit(&mut world), "they may come about yet");
+    world.cut(1);
+    world.commit(1);
+    world.load(1);
+    assert_eq!(world.released().len(), 1);
+    world.after(1);
+    assert_eq!(world.compare.stats().flows, 100, "not before the room is needed");
+    for port in 2000..2099 {
+        world.p(syn_ack_to(port));
+        world.s(&syn_ack_to(port));
+    }
+    assert_eq!(world.released().len(), 99);
+    world.p(data(5, 100, b"on"));
+    world.s(&data(5, 100, b"on"));
+    assert_eq!(world.payloads(), [b"on"], "what lives keeps its place");
+    assert!(!queue_limit(&mut world));
 }
 
 #[test]
