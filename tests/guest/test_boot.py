@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import socket
 import subprocess
+import threading
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,16 @@ import attrs
 import pytest
 
 from colo.guest import GUEST_APPEND, GuestImage
-from colo.guest.protocol import COUNTER_PORT, ECHO_PORT, HTTP_PORT, MIB, CounterCheck, LargeCheck
+from colo.guest.protocol import (
+    BULK_PORT,
+    COUNTER_PORT,
+    ECHO_PORT,
+    HTTP_PORT,
+    MIB,
+    CounterCheck,
+    LargeCheck,
+    large_bytes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +54,8 @@ def free_port(kind: str) -> int:
 
 @contextmanager
 def booted(qemu: Path, guest: GuestImage, machine: str, folder: Path) -> Iterator[Running]:
-    services = [("tcp", HTTP_PORT), ("tcp", ECHO_PORT), ("udp", ECHO_PORT), ("tcp", COUNTER_PORT)]
+    tcp = (HTTP_PORT, ECHO_PORT, COUNTER_PORT, BULK_PORT)
+    services = [*(("tcp", port) for port in tcp), ("udp", ECHO_PORT)]
     ports = {service: free_port(service[0]) for service in services}
     forwards = "".join(f",hostfwd={kind}:{LOCALHOST}:{ports[kind, port]}-:{port}" for kind, port in services)
     second = free_port("tcp")
@@ -101,6 +113,28 @@ def test_the_large_file_is_right_to_its_last_byte_and_the_connection_lives_on(ru
         assert check.position == 2 * MIB
         client.request("GET", "/small")
         assert len(client.getresponse().read()) == 1024
+
+
+def test_an_upload_is_answered_with_its_sha256(running: Running) -> None:
+    port = running.ports["tcp", HTTP_PORT]
+    body = large_bytes(0, 2 * MIB + 777)
+    with closing(http.client.HTTPConnection(LOCALHOST, port, timeout=PATIENCE)) as client:
+        client.request("POST", "/upload", body)
+        expected = f"{len(body)} {hashlib.sha256(body).hexdigest()}\n".encode()
+        assert client.getresponse().read() == expected
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(0, b"right\n"), (1, b"wrong after ")])
+def test_bulk_is_checked_in_both_directions(running: Running, wrong: int, verdict: bytes) -> None:
+    body = bytearray(large_bytes(0, MIB))
+    body[MIB // 2] ^= wrong
+    with running.connect(BULK_PORT) as connection, connection.makefile("rb") as answers:
+        connection.sendall(b"2 1\n")
+        sender = threading.Thread(target=connection.sendall, args=(body,))
+        sender.start()
+        assert answers.read(2 * MIB) == large_bytes(0, 2 * MIB)
+        assert answers.readline().startswith(verdict)
+        sender.join()
 
 
 def test_random_answers_differ(running: Running) -> None:

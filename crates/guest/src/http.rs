@@ -1,7 +1,7 @@
-//! HTTP/1.1 (RFC 9112), as much as the demo needs: GET, keep-alive, pipelining, Content-Length. The answer to a
+//! HTTP/1.1 (RFC 9112), as much as the demo needs: GET, POST, keep-alive, pipelining, Content-Length. The answer to a
 //! request depends on the request alone: there is no Date header.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
 use crate::large::{self, CHUNK};
@@ -18,6 +18,8 @@ const MOST_FIELDS: usize = 64;
 struct Request {
     target: String,
     keep_alive: bool,
+    /// Bytes that a POST brings.
+    body: Option<u64>,
 }
 
 /// Why a request was not understood: the status of the answer, after which the connection ends.
@@ -26,6 +28,7 @@ struct Refusal(&'static str);
 
 const BAD_REQUEST: Refusal = Refusal("400 Bad Request");
 const METHOD: Refusal = Refusal("405 Method Not Allowed");
+const NO_LENGTH: Refusal = Refusal("411 Length Required");
 const TOO_LARGE: Refusal = Refusal("431 Request Header Fields Too Large");
 const VERSION: Refusal = Refusal("505 HTTP Version Not Supported");
 
@@ -43,7 +46,11 @@ pub fn serve(stream: &TcpStream, site: &Site) -> io::Result<()> {
                 return write_page(stream, &page, false);
             }
             Some(Ok(request)) => {
-                write_page(stream, &site.page(&request.target), request.keep_alive)?;
+                let page = match request.body {
+                    None => site.page(&request.target),
+                    Some(length) => site.post(&request.target, &mut (&mut reader).take(length))?,
+                };
+                write_page(stream, &page, request.keep_alive)?;
                 if !request.keep_alive {
                     return Ok(());
                 }
@@ -87,24 +94,31 @@ fn parse(lines: &[String]) -> Result<Request, Refusal> {
         "HTTP/1.0" => false,
         _ => return Err(VERSION),
     };
+    let mut length = None;
     for field in fields {
         let (name, value) = field.split_once(':').ok_or(BAD_REQUEST)?;
         let value = value.trim().to_ascii_lowercase();
         match name.to_ascii_lowercase().as_str() {
             "connection" if value == "close" => keep_alive = false,
             "connection" if value == "keep-alive" => keep_alive = true,
-            // A body would be taken for the next request.
-            "content-length" if value != "0" => return Err(BAD_REQUEST),
+            // Two lengths, or none that is known: where the next request begins would be a guess.
+            "content-length" if length.is_some() => return Err(BAD_REQUEST),
+            "content-length" => length = Some(value.parse().map_err(|_| BAD_REQUEST)?),
             "transfer-encoding" => return Err(BAD_REQUEST),
             _ => {}
         }
     }
-    if *method != "GET" {
-        return Err(METHOD);
-    }
+    let body = match (*method, length) {
+        ("GET", None | Some(0)) => None,
+        ("GET", Some(_)) => return Err(BAD_REQUEST),
+        ("POST", Some(length)) => Some(length),
+        ("POST", None) => return Err(NO_LENGTH),
+        _ => return Err(METHOD),
+    };
     Ok(Request {
         target: (*target).to_owned(),
         keep_alive,
+        body,
     })
 }
 

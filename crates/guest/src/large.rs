@@ -29,6 +29,45 @@ pub fn write(mut to: impl Write, chunks: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Compares what comes, in pieces of any size, with the file.
+pub struct Check {
+    noise: Vec<u8>,
+    position: u64,
+}
+
+impl Check {
+    pub fn new() -> Self {
+        Self {
+            noise: noise(),
+            position: 0,
+        }
+    }
+
+    /// Bytes that came.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Takes what follows; false when it is something else.
+    pub fn feed(&mut self, mut data: &[u8]) -> bool {
+        let mut right = true;
+        while !data.is_empty() {
+            let at = (self.position % CHUNK as u64) as usize;
+            let number = (self.position / CHUNK as u64).to_le_bytes();
+            let expected = match at.checked_sub(number.len()) {
+                None => number.get(at..),
+                Some(at) => self.noise.get(at..),
+            };
+            let expected = expected.unwrap_or_default();
+            let (piece, rest) = data.split_at(data.len().min(expected.len()));
+            right &= expected.starts_with(piece);
+            self.position += piece.len() as u64;
+            data = rest;
+        }
+        right
+    }
+}
+
 fn noise() -> Vec<u8> {
     (1..CHUNK as u64 / 8)
         .flat_map(|word| splitmix64(word).to_le_bytes())
@@ -54,6 +93,25 @@ mod tests {
             [splitmix64(0), splitmix64(1)],
             [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4]
         );
+    }
+
+    #[test]
+    fn the_file_is_told_from_any_other_however_it_is_cut() {
+        let mut file = Vec::new();
+        write(&mut file, 5).unwrap();
+        for size in [1, 7, 8, 4095, 4096, 10_000, 5 * CHUNK] {
+            let right = |file: &[u8]| {
+                let mut check = Check::new();
+                let right = file.chunks(size).all(|piece| check.feed(piece));
+                (right, check.position())
+            };
+            assert_eq!(right(&file), (true, 5 * CHUNK as u64), "{size}");
+            for at in [0, 7, 8, 4096, 2 * CHUNK + 5, 5 * CHUNK - 1] {
+                let mut wrong = file.clone();
+                wrong[at] ^= 1;
+                assert!(!right(&wrong).0, "{size} {at}");
+            }
+        }
     }
 
     #[test]

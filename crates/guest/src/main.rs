@@ -2,13 +2,15 @@
 //! sent, so that two copies of a VM agree. No clock, no random number, no date header reaches an answer, but for
 //! `/random`, which is there to disagree.
 //!
-//! Port 80 HTTP (`http`), port 7 TCP and UDP echo (`echo`), port 7000 counter (`counter`).
+//! Port 80 HTTP (`http`), port 7 TCP and UDP echo (`echo`), port 7000 counter (`counter`), port 5001 bulk (`bulk`); over
+//! IPv4 and IPv6.
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{Ipv6Addr, TcpListener, UdpSocket};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+mod bulk;
 mod counter;
 mod echo;
 mod http;
@@ -17,6 +19,7 @@ mod line;
 mod pages;
 mod patterns;
 mod serve;
+mod sha256;
 mod stats;
 mod writer;
 
@@ -24,7 +27,7 @@ use pages::Site;
 use serve::Slots;
 
 /// Connections at a time, over all services.
-const CONNECTIONS: usize = 256;
+const CONNECTIONS: usize = 1024;
 
 fn main() -> ExitCode {
     match run() {
@@ -38,8 +41,8 @@ fn main() -> ExitCode {
 
 /// Binds everything, says "ready" on standard output, serves for ever.
 fn run() -> io::Result<()> {
-    let (http, echo, counter) = (listen(80)?, listen(7)?, listen(7000)?);
-    let datagrams = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 7))?;
+    let (http, echo, counter, bulk) = (listen(80)?, listen(7)?, listen(7000)?, listen(5001)?);
+    let datagrams = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 7))?;
     let slots = Arc::new(Slots::new(CONNECTIONS));
     let site = Arc::new(Site::default());
     let (counted, echoed, sent) = (Arc::clone(&site), Arc::clone(&site), Arc::clone(&site));
@@ -50,9 +53,10 @@ fn run() -> io::Result<()> {
         serve::spawn("counter", counter, Arc::clone(&slots), move |stream| {
             counter::serve(stream, &counted.stats)
         })?,
-        serve::spawn("echo", echo, slots, move |stream| {
+        serve::spawn("echo", echo, Arc::clone(&slots), move |stream| {
             echo::serve(stream, &echoed.stats)
         })?,
+        serve::spawn("bulk", bulk, slots, bulk::serve)?,
         serve::spawn_plain("datagrams", move || echo::datagrams(&datagrams, &sent.stats))?,
     ];
     println!("colo-guest: ready");
@@ -64,6 +68,7 @@ fn run() -> io::Result<()> {
     Ok(())
 }
 
+/// IPv4 comes to the same socket (`bindv6only` is 0, the kernel's default).
 fn listen(port: u16) -> io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
+    TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
 }

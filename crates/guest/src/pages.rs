@@ -10,8 +10,9 @@
 //! | `/patterns/verdict` | `intact`, or which page of these is not what was written |
 //! | `/random` | a line that differs on every request and between two copies of the guest: it forces a divergence |
 //! | `/stats` | counts, see `stats` |
+//! | `/upload`, by POST | `LENGTH SHA256\n` of what came, of any size |
 //!
-//! Anything else is 404; a wrong parameter is 400.
+//! Anything else is 404, by POST 405; a wrong parameter is 400.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,6 +20,7 @@ use std::time::SystemTime;
 
 use crate::large::CHUNK;
 use crate::patterns::Patterns;
+use crate::sha256::Sha256;
 use crate::stats::Stats;
 use crate::writer::{Load, Writer};
 
@@ -79,6 +81,29 @@ impl Site {
             return Some(failed(&io::ErrorKind::OutOfMemory.into()));
         }
         Some(ok(format!("writing {pages} random pages/s over {mib} MiB\n")))
+    }
+
+    /// The answer to a POST to `target`, whose body is read to its end.
+    pub fn post(&self, target: &str, body: &mut io::Take<impl Read>) -> io::Result<Page> {
+        self.stats.http_requests.add(1);
+        let mut hash = Sha256::new();
+        let length = body.limit();
+        let mut buffer = vec![0; 64 * 1024];
+        while body.limit() > 0 {
+            match body.read(&mut buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => hash.feed(buffer.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(match target {
+            "/upload" => ok(format!("{length} {}\n", hash.finish())),
+            _ => Page {
+                status: "405 Method Not Allowed",
+                body: Body::Text("405 Method Not Allowed\n".to_owned()),
+            },
+        })
     }
 
     fn write(&self, query: &str) -> Option<Page> {

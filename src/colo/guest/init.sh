@@ -1,6 +1,6 @@
 #!/bin/sh
 # The demo guest's first process. Kernel options: colo.ip=ADDRESS/PREFIX for eth0, colo.ip1= for eth1 and so on,
-# colo.gw=ADDRESS for the default route.
+# colo.ipv6=ADDRESS/PREFIX for eth0, colo.gw=ADDRESS for the default route.
 export PATH=/bin
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
@@ -10,11 +10,14 @@ while read -r module; do
     insmod "/modules/$module"
 done </modules/order
 
+# Addresses are given: no router is asked for any.
+echo 0 >/proc/sys/net/ipv6/conf/default/accept_ra
 ip link set lo up
 for option in $(cat /proc/cmdline); do
     value=${option#*=}
     case $option in
     colo.ip=*) ip addr add "$value" dev eth0 && ip link set eth0 up ;;
+    colo.ipv6=*) ip -6 addr add "$value" dev eth0 && ip link set eth0 up ;;
     colo.ip[0-9]*=*)
         number=${option%%=*}
         nic=eth${number#colo.ip}

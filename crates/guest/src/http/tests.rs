@@ -27,7 +27,8 @@ fn a_request_says_its_target_and_whether_to_go_on() {
             request(text),
             Some(Ok(Request {
                 target: "/".to_owned(),
-                keep_alive
+                keep_alive,
+                body: None,
             })),
             "{text}"
         );
@@ -47,7 +48,13 @@ fn what_is_no_request_is_refused_with_its_status() {
             "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
             BAD_REQUEST,
         ),
-        ("POST / HTTP/1.1\r\n\r\n", METHOD),
+        (
+            "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nabc",
+            BAD_REQUEST,
+        ),
+        ("POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", BAD_REQUEST),
+        ("POST / HTTP/1.1\r\n\r\n", NO_LENGTH),
+        ("PUT / HTTP/1.1\r\n\r\n", METHOD),
         ("GET / HTTP/2\r\n\r\n", VERSION),
         (long.as_str(), TOO_LARGE),
         (many.as_str(), TOO_LARGE),
@@ -78,6 +85,34 @@ fn pipelined_requests_are_answered_in_order_on_one_connection() {
         "{answers}"
     );
     assert_eq!(answers.matches("HTTP/1.1 ").count(), 2);
+}
+
+#[test]
+fn an_upload_is_answered_with_its_hash_and_the_next_request_is_found_behind_it() {
+    let answers = talk(
+        "POST /upload HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcPOST /upload HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+    );
+    let hashes: Vec<_> = answers.lines().filter(|line| line.len() == 66).collect();
+    assert_eq!(
+        hashes,
+        [
+            "3 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            "0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        ],
+        "{answers}"
+    );
+}
+
+#[test]
+fn an_upload_cut_short_is_not_answered() {
+    assert_eq!(talk("POST /upload HTTP/1.1\r\nContent-Length: 4\r\n\r\nabc"), "");
+}
+
+#[test]
+fn a_body_for_another_target_is_read_and_refused() {
+    let answers = talk("POST /small HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\n\r\n");
+    assert!(answers.starts_with("HTTP/1.1 405 "), "{answers}");
+    assert!(answers.ends_with("it works\n"), "{answers}");
 }
 
 #[test]
