@@ -11,31 +11,41 @@ witness, alpha, beta ── management switch
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
-from attrs import frozen
+from attrs import asdict, frozen
 from pyroute2 import IPRoute, NetNS, netns
 
 from colo.errors import CapabilityError
+from colo.network.tap import open_device
 
 if TYPE_CHECKING:
-    from ipaddress import IPv4Interface
+    from collections.abc import Iterator
+    from ipaddress import IPv4Interface, IPv6Interface
     from types import TracebackType
 
+    from colo.lab.impairment import Impairment
+
 BRIDGE = "br0"
+_NO_DAD = 0x02  # IFA_F_NODAD: the address counts at once
+_END_S = 5.0
 
 
 @frozen
 class Port:
-    """A host's end of a cable: the switch it leads to, the interface's name, its address or the bridge it
-    joins.
+    """A host's end of a cable: the switch it leads to, the interface's name, its addresses or the bridge it
+    joins; what is wrong with the cable.
     """
 
     switch: str
     interface: str
-    address: IPv4Interface | None = None
+    addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
     bridge: str | None = None
+    impairment: Impairment | None = None
 
 
 class Network:
@@ -95,21 +105,53 @@ class Network:
             space.link("set", index=space.link_lookup(ifname="lo")[0], state="up")
 
     def _plug(self, host: str, port: Port, outlet: str) -> None:
-        peer = {"ifname": port.interface, "net_ns_fd": self._name(host)}
-        with IPRoute() as here:
-            here.link("add", ifname=outlet, kind="veth", peer=peer, net_ns_fd=self._name("switch"))
+        if port.impairment is None:
+            peer = {"ifname": port.interface, "net_ns_fd": self._name(host)}
+            with IPRoute() as here:
+                here.link("add", ifname=outlet, kind="veth", peer=peer, net_ns_fd=self._name("switch"))
+        else:
+            self._bad_cable(host, port.interface, outlet, port.impairment)
         with NetNS(self._name("switch")) as switch:
             _join(switch, outlet, port.switch)
         with NetNS(self._name(host)) as space:
             if port.bridge is not None:
                 _bridge(space, port.bridge)
                 _join(space, port.interface, port.bridge)
-            if port.address is not None:
-                index = space.link_lookup(ifname=port.interface)[0]
-                space.addr(
-                    "add", index=index, address=str(port.address.ip), prefixlen=port.address.network.prefixlen
-                )
-                space.link("set", index=index, state="up")
+            for address in port.addresses:
+                _give(space, port.interface, address)
+
+    def _bad_cable(self, host: str, interface: str, outlet: str, impairment: Impairment) -> None:
+        """Taps instead of a veth, and a process that carries the frames from one to the other."""
+        with ExitStack() as undo:
+            taps = []
+            for space, name in ((host, interface), ("switch", outlet)):
+                with _inside(self._name(space)):
+                    taps.append(open_device(name))
+                undo.callback(os.close, taps[-1])
+            options = (f"--{key.replace('_', '-')}={value}" for key, value in asdict(impairment).items())
+            command = (sys.executable, "-m", "colo.lab.wire", *map(str, taps), *options)
+            process = subprocess.Popen(command, pass_fds=taps, stdin=subprocess.DEVNULL)
+        self._cleanup.callback(process.wait, _END_S)
+        self._cleanup.callback(process.terminate)
+
+
+@contextmanager
+def _inside(space: str) -> Iterator[None]:
+    """The calling thread is in the network namespace meanwhile."""
+    netns.pushns(space)
+    try:
+        yield
+    finally:
+        netns.popns()
+
+
+def _give(space: NetNS, interface: str, address: IPv4Interface | IPv6Interface) -> None:
+    index = space.link_lookup(ifname=interface)[0]
+    where = {"address": str(address.ip), "prefixlen": address.network.prefixlen}
+    if address.version == 6:  # noqa: PLR2004 - IPv6
+        where |= {"family": socket.AF_INET6, "flags": _NO_DAD}
+    space.addr("add", index=index, **where)
+    space.link("set", index=index, state="up")
 
 
 def _bridge(space: NetNS, name: str) -> None:

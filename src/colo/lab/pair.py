@@ -7,7 +7,7 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import ExitStack, asynccontextmanager
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from colo.api.service import CheckpointReport, Progress, Status
+    from colo.lab.impairment import Impairment
 
 HOSTS = ("alpha", "beta")
 CLIENT, WITNESS = "client", "witness"
 MANAGEMENT = {"alpha": "10.99.0.1", "beta": "10.99.0.2", WITNESS: "10.99.0.3"}
-CLIENT_ADDRESS = "10.77.0.1"
+CLIENT_ADDRESS, CLIENT_ADDRESS6 = "10.77.0.1", "fd77::1"
 _START_S = 30.0
 _BOOT_S = 60.0
 _POLL_S = 0.05
@@ -58,6 +59,8 @@ class Options:
     """Of every `colo agent`."""
     backend: str = "stream"
     """Of the network card."""
+    impairment: Impairment | None = None
+    """Of the client's cable."""
 
 
 @define
@@ -77,15 +80,16 @@ class Host:
             self.agent.signal(number)
 
 
-def topology() -> dict[str, tuple[Port, ...]]:
-    """The hosts of the laboratory and their cables."""
+def topology(impairment: Impairment | None = None) -> dict[str, tuple[Port, ...]]:
+    """The hosts of the laboratory and their cables; what is wrong with the client's."""
     management = {name: IPv4Interface(f"{address}/24") for name, address in MANAGEMENT.items()}
     hosts: dict[str, tuple[Port, ...]] = {
-        name: (Port("lan", "lan0", bridge=BRIDGE), Port("mgmt", "mgmt0", address=management[name]))
+        name: (Port("lan", "lan0", bridge=BRIDGE), Port("mgmt", "mgmt0", (management[name],)))
         for name in HOSTS
     }
-    hosts[WITNESS] = (Port("mgmt", "mgmt0", address=management[WITNESS]),)
-    hosts[CLIENT] = (Port("lan", "lan0", address=IPv4Interface(f"{CLIENT_ADDRESS}/24")),)
+    hosts[WITNESS] = (Port("mgmt", "mgmt0", (management[WITNESS],)),)
+    addresses = (IPv4Interface(f"{CLIENT_ADDRESS}/24"), IPv6Interface(f"{CLIENT_ADDRESS6}/64"))
+    hosts[CLIENT] = (Port("lan", "lan0", addresses, impairment=impairment),)
     return hosts
 
 
@@ -100,7 +104,7 @@ class Pair:
         self._guest = guest
         self._options = options or Options()
         self._stack = ExitStack()
-        self.network = Network(topology())
+        self.network = Network(topology(self._options.impairment))
         self.hosts: dict[str, Host] = {}
 
     async def __aenter__(self) -> Self:
@@ -133,9 +137,9 @@ class Pair:
             HostProcess(self.network, host, command, self.folder / f"{name}.log")
         )
 
-    def client(self, name: str, kind: str, *arguments: str) -> HostProcess:
+    def client(self, name: str, kind: str, *arguments: str, address: str = GUEST_ADDRESS) -> HostProcess:
         """One of `colo.lab.clients` against the guest, on the client's host."""
-        return self.run(CLIENT, name, "colo.lab.clients", kind, GUEST_ADDRESS, *arguments)
+        return self.run(CLIENT, name, "colo.lab.clients", kind, address, *arguments)
 
     async def start_agent(self, name: str) -> Host:
         """Starts an agent (again): a host that comes back begins with nothing."""

@@ -24,6 +24,9 @@ class Record:
     answers: int = 0
     longest_ms: float = 0.0
     mib: int = 0
+    mib_per_s: list[float] = field(factory=list)
+    so_far: int = 0
+    """Bytes of the transfer under way."""
     waits_ms: list[float] = field(factory=list)
     verdict: str = ""
     why: str = ""
@@ -38,8 +41,11 @@ class Record:
                 self.answers = entry["n"]
                 self.waits_ms.append(entry["ms"])
                 self.longest_ms = max(self.longest_ms, entry["ms"])
-            elif entry["kind"] == "download":
+            elif entry["kind"] == "progress":
+                self.so_far = entry["bytes"]
+            elif "mib" in entry:
                 self.mib += entry["mib"]
+                self.mib_per_s.append(entry["mib_per_s"])
 
     @property
     def whole(self) -> bool:

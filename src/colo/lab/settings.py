@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from colo.lab.pair import Guest, Options
 
-GUEST_ADDRESS = "10.77.0.2"
+GUEST_ADDRESS, GUEST_ADDRESS6 = "10.77.0.2", "fd77::2"
 GUEST_MAC = "52:54:00:c0:10:01"
 LINK_PORT, WITNESS_PORT = 7700, 7790
 
@@ -27,7 +27,7 @@ def agent_toml(
         "memory_mib": 256,
         "kernel": str(guest.kernel),
         "initrd": str(guest.initrd),
-        "append": f"{GUEST_APPEND} colo.ip={GUEST_ADDRESS}/24",
+        "append": f"{GUEST_APPEND} colo.ip={GUEST_ADDRESS}/24 colo.ipv6={GUEST_ADDRESS6}/64",
         "qemu": str(guest.qemu),
     }
     tables: dict[str, dict[str, Any]] = {

@@ -1,0 +1,72 @@
+"""The bad cable as a program between two taps: `python -m colo.lab.wire FD FD --loss 0.01 --delay-ms 20`."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import signal
+import sys
+import time
+
+import click
+
+from colo.lab.impairment import Impairment, Line
+
+_FRAME = 1 << 16
+_TRANSIENT = {errno.EAGAIN, errno.EIO, errno.ENOBUFS}
+"""A tap that is down or full loses frames; so does a cable."""
+
+
+@click.command()
+@click.argument("one", type=int)
+@click.argument("other", type=int)
+@click.option("--loss", default=0.0)
+@click.option("--delay-ms", default=0.0)
+@click.option("--reorder", default=0.0)
+@click.option("--seed", default=1)
+def main(one: int, other: int, loss: float, delay_ms: float, reorder: float, seed: int) -> None:
+    """Carries frames until SIGTERM, then says how many were lost."""
+    impairment = Impairment(loss, delay_ms, reorder, seed)
+    ways = {one: (Line(impairment, 0), other), other: (Line(impairment, 1), one)}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    try:
+        while True:
+            _turn(ways)
+    finally:
+        lines = [line for line, _ in ways.values()]
+        counts = {"passed": [line.passed for line in lines], "lost": [line.lost for line in lines]}
+        sys.stdout.write(json.dumps(counts) + "\n")
+
+
+def _turn(ways: dict[int, tuple[Line, int]]) -> None:
+    times = [at for line, _ in ways.values() if (at := line.next_time()) is not None]
+    patience = max(min(times) - time.monotonic(), 0) if times else None
+    ready, _, _ = select.select(list(ways), [], [], patience)
+    for tap in ready:
+        _read(tap, ways[tap][0])
+    for line, out in ways.values():
+        for frame in line.take(time.monotonic()):
+            _write(out, frame)
+
+
+def _read(tap: int, line: Line) -> None:
+    try:
+        while True:
+            line.put(os.read(tap, _FRAME), time.monotonic())
+    except OSError as error:
+        if error.errno not in _TRANSIENT:
+            raise
+
+
+def _write(tap: int, frame: bytes) -> None:
+    try:
+        os.write(tap, frame)
+    except OSError as error:
+        if error.errno not in _TRANSIENT:
+            raise
+
+
+if __name__ == "__main__":
+    main()
