@@ -22,6 +22,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session")
+def lab_guests(qemus: tuple[Path, ...], guest: GuestImage) -> tuple[Guest, ...]:
+    """One for each QEMU, the oldest first."""
+    return tuple(Guest(guest.kernel, guest.initramfs, qemu) for qemu in qemus)
+
+
 @pytest.fixture
-def lab_guest(qemus: tuple[Path, ...], guest: GuestImage) -> Guest:
-    return Guest(guest.kernel, guest.initramfs, qemus[next(_TURN) % len(qemus)])
+def lab_guest(lab_guests: tuple[Guest, ...]) -> Guest:
+    return lab_guests[next(_TURN) % len(lab_guests)]

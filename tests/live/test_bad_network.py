@@ -1,0 +1,72 @@
+"""A network that loses and reorders, and one that attacks."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+from traffic import ended, mib, run, start
+
+from colo.lab.impairment import Impairment
+from colo.lab.pair import HOSTS, Options, Pair
+from colo.lab.settings import GUEST_MAC
+
+if TYPE_CHECKING:
+    from colo.lab.pair import Guest
+
+pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(240)]
+
+_BAD_CABLE = Impairment(loss=0.01, delay_ms=20, reorder=0.02, seed=7)
+_MIB = 1 << 20
+_FLOOD_MAY_COST = 256 * _MIB
+
+
+async def test_transfers_over_a_cable_that_loses_delays_and_reorders_are_whole(
+    tmp_path: Path, lab_guest: Guest
+) -> None:
+    async with Pair(tmp_path, lab_guest, Options(impairment=_BAD_CABLE)) as pair:
+        await pair.protected()
+        clients = [
+            start(pair, "download", "download", "--count", "1", "--mib", mib(3)),
+            start(pair, "upload", "upload", "--count", "1", "--mib", mib(3)),
+            start(pair, "counter", "counter", "--count", "60"),
+        ]
+        records = [await ended(client) for client in clients]
+        status = await pair.status("alpha")
+    assert [record.why for record in records if not record.whole] == []
+    assert status.state == "protected", status.why
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory that a process has (proc(5))."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+
+
+async def test_after_a_flood_of_syns_the_service_works_in_lockstep_and_no_memory_is_lost(
+    tmp_path: Path, lab_guest: Guest
+) -> None:
+    async with Pair(tmp_path, lab_guest, Options(checkpoint={"period_ms": 0})) as pair:
+        await pair.protected()
+        await run(pair, "first", "gets", "--count", "5")
+        before = {name: _resident(pair.hosts[name].agent.pid) for name in HOSTS}
+        flood = await run(pair, "flood", "flood", "--mac", GUEST_MAC, "--count", "30000")
+        assert flood.whole, flood.why
+        for name in HOSTS:
+            assert _resident(pair.hosts[name].agent.pid) - before[name] < _FLOOD_MAY_COST
+        status = await pair.status("alpha")
+        assert status.state == "protected", status.why
+        with anyio.fail_after(60):
+            tries = count()
+            while not await _agreed(pair, next(tries)):
+                pass  # while there is no room for new connections, each costs a checkpoint
+
+
+async def _agreed(pair: Pair, number: int) -> bool:
+    """A few answers, all right; whether they needed no checkpoint."""
+    before = (await pair.status("alpha")).epoch
+    record = await run(pair, f"gets{number}", "gets", "--count", "10")
+    assert record.whole, record.why
+    return (await pair.status("alpha")).epoch == before
