@@ -14,7 +14,7 @@ use crate::held::Held;
 use crate::hold::Patience;
 use crate::mismatch::Mismatch;
 use crate::outlet::Outlet;
-use crate::table::{Key, Mortal};
+use crate::table::{Mortal, Slot};
 use datagram::State;
 use side::Side;
 
@@ -49,34 +49,28 @@ impl Mortal for Assembly {
 }
 
 impl Assembly {
-    pub(crate) const fn new(epoch: u64) -> Self {
+    pub(crate) const fn new(slot: Slot, epoch: u64) -> Self {
         Self {
             epoch,
             secondary_epoch: epoch,
             primary: Side::new(true),
             secondary: Side::new(false),
-            patience: Patience::new(),
+            patience: Patience::new(slot),
         }
     }
 
     /// A fragment of the PVM. Returns its datagram when that is whole, with all fragments of it.
-    pub(crate) fn primary(
-        &mut self,
-        key: Key,
-        frame: Frame,
-        piece: &Fragment,
-        outlet: &mut Outlet,
-    ) -> Option<Held> {
+    pub(crate) fn primary(&mut self, frame: Frame, piece: &Fragment, outlet: &mut Outlet) -> Option<Held> {
         self.turn(outlet);
         let held = outlet.hold(frame);
         self.primary
             .forget_if_old(piece.id, outlet.now, outlet.limits.hold_ns);
         if self.primary.is_crowded(piece.id) {
             outlet.tell_queue_limit();
-            self.keep(key, held, outlet);
+            self.keep(held, outlet);
             return None;
         }
-        let held = self.timed(key, held, outlet);
+        let held = self.timed(held, outlet);
         match self.primary.add(piece, held, outlet.now) {
             State::Whole => self.primary.take(piece.id).map(|whole| outlet.join(whole)),
             State::Full => {
@@ -88,13 +82,13 @@ impl Assembly {
     }
 
     /// Keeps a frame of the PVM for a commit.
-    pub(crate) fn keep(&mut self, key: Key, held: Held, outlet: &mut Outlet) {
-        let held = self.timed(key, held, outlet);
+    pub(crate) fn keep(&mut self, held: Held, outlet: &mut Outlet) {
+        let held = self.timed(held, outlet);
         self.primary.keep(held);
     }
 
-    fn timed(&mut self, key: Key, mut held: Held, outlet: &mut Outlet) -> Held {
-        outlet.holds.start(key, &mut held, &mut self.patience, outlet.now);
+    fn timed(&mut self, mut held: Held, outlet: &mut Outlet) -> Held {
+        outlet.holds.start(&mut held, &mut self.patience, outlet.now);
         held
     }
 

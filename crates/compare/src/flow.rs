@@ -8,7 +8,7 @@ use crate::hold::Look;
 use crate::message::Lane;
 use crate::mismatch::Mismatch;
 use crate::outlet::Outlet;
-use crate::table::{Key, Mortal, Table};
+use crate::table::{Key, Mortal, Slot, Table};
 use crate::tcp::Connection;
 
 /// State of one flow. A key says which of the three it is: the protocol is part of it.
@@ -20,11 +20,7 @@ pub(crate) enum Flow {
 }
 
 impl Mortal for Flow {
-    const SHORTEST: u64 = if Connection::SHORTEST < Lane::SHORTEST {
-        Connection::SHORTEST
-    } else {
-        Lane::SHORTEST
-    };
+    const SHORTEST: u64 = least(Connection::SHORTEST, least(Lane::SHORTEST, Assembly::SHORTEST));
 
     fn lifetime(&self) -> Option<u64> {
         match self {
@@ -51,6 +47,10 @@ impl Mortal for Flow {
     }
 }
 
+const fn least(one: u64, other: u64) -> u64 {
+    if one < other { one } else { other }
+}
+
 impl Flow {
     /// Takes out what `take` says, from the front.
     pub(crate) fn drain(&mut self, take: impl Fn(&Held) -> bool, into: &mut Vec<(u8, Held)>, nic: u8) {
@@ -71,7 +71,7 @@ impl Flow {
     }
 
     /// Looks at its waits.
-    pub(crate) fn look(&mut self, key: Key, outlet: &mut Outlet) -> Look {
+    pub(crate) fn look(&mut self, outlet: &mut Outlet) -> Look {
         let epochs = &outlet.epochs;
         let (since, patience) = match self {
             Self::Tcp(connection) => connection.waits(epochs.current),
@@ -79,7 +79,7 @@ impl Flow {
             Self::Fragments(assembly) => assembly.waits(epochs.current),
         };
         let since = since.map(|since| since.max(epochs.running_since));
-        outlet.holds.look(key, since, patience, outlet.now)
+        outlet.holds.look(since, patience, outlet.now)
     }
 
     /// A checkpoint was committed.
@@ -120,7 +120,7 @@ impl Flows {
         match self.find(
             key,
             now,
-            begin.map(|epoch| move || Flow::Tcp(Box::new(Connection::new(epoch)))),
+            begin.map(|epoch| move |slot| Flow::Tcp(Box::new(Connection::new(slot, epoch)))),
         )? {
             Flow::Tcp(connection) => Some(connection),
             Flow::Messages(_) | Flow::Fragments(_) => None,
@@ -133,7 +133,7 @@ impl Flows {
         match self.find(
             key,
             now,
-            begin.map(|epoch| move || Flow::Messages(Box::new(Lane::new(epoch, seed)))),
+            begin.map(|epoch| move |slot| Flow::Messages(Box::new(Lane::new(slot, epoch, seed)))),
         )? {
             Flow::Messages(lane) => Some(lane),
             Flow::Tcp(_) | Flow::Fragments(_) => None,
@@ -145,7 +145,7 @@ impl Flows {
         match self.find(
             key,
             now,
-            begin.map(|epoch| move || Flow::Fragments(Box::new(Assembly::new(epoch)))),
+            begin.map(|epoch| move |slot| Flow::Fragments(Box::new(Assembly::new(slot, epoch)))),
         )? {
             Flow::Fragments(assembly) => Some(assembly),
             Flow::Tcp(_) | Flow::Messages(_) => None,
@@ -153,11 +153,11 @@ impl Flows {
     }
 
     /// A flow that is known; it does not live longer for being looked at.
-    pub(crate) fn look_at(&mut self, key: Key) -> Option<&mut Flow> {
-        self.table.peek(&key)
+    pub(crate) fn look_at(&mut self, slot: Slot) -> Option<(Key, &mut Flow)> {
+        self.table.peek(slot)
     }
 
-    fn find(&mut self, key: Key, now: u64, make: Option<impl FnOnce() -> Flow>) -> Option<&mut Flow> {
+    fn find(&mut self, key: Key, now: u64, make: Option<impl FnOnce(Slot) -> Flow>) -> Option<&mut Flow> {
         match make {
             Some(make) => self.table.get_or_add(&key, now, make),
             None => self.table.get(&key, now),

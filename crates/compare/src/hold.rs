@@ -9,11 +9,12 @@ use std::collections::BinaryHeap;
 use crate::epochs::Epochs;
 use crate::held::Held;
 use crate::lag::Lag;
-use crate::table::Key;
+use crate::table::Slot;
 
 /// What a flow knows of its own waits.
 #[derive(Debug)]
 pub(crate) struct Patience {
+    slot: Slot,
     /// Somebody will look.
     armed: bool,
     /// When the SVM last brought its agreement forward.
@@ -21,8 +22,9 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn new(slot: Slot) -> Self {
         Self {
+            slot,
             armed: false,
             moved: 0,
         }
@@ -53,9 +55,10 @@ pub(crate) struct HoldClock {
     abreast: Lag,
     is_behind: bool,
     ceiling: u64,
-    looks: BinaryHeap<Reverse<(u64, Key)>>,
+    /// A slot that another flow has by then is looked at for nothing.
+    looks: BinaryHeap<Reverse<(u64, Slot)>>,
     /// Connections whose clients wait for an acknowledgement, each once.
-    debts: BinaryHeap<Reverse<(u64, Key)>>,
+    debts: BinaryHeap<Reverse<(u64, Slot)>>,
 }
 
 impl HoldClock {
@@ -72,11 +75,11 @@ impl HoldClock {
     }
 
     /// A frame of this flow begins to wait.
-    pub(crate) fn start(&mut self, key: Key, held: &mut Held, patience: &mut Patience, now: u64) {
+    pub(crate) fn start(&mut self, held: &mut Held, patience: &mut Patience, now: u64) {
         held.since = Some(now);
         if !patience.armed {
             patience.armed = true;
-            self.look_at(key, now.saturating_add(self.limit()));
+            self.look_at(patience.slot, now.saturating_add(self.limit()));
         }
     }
 
@@ -122,24 +125,24 @@ impl HoldClock {
     }
 
     /// Takes out a flow that has to be looked at.
-    pub(crate) fn due(&mut self, now: u64) -> Option<Key> {
+    pub(crate) fn due(&mut self, now: u64) -> Option<Slot> {
         first(&self.looks).filter(|at| *at <= now)?;
-        self.looks.pop().map(|Reverse((_, key))| key)
+        self.looks.pop().map(|Reverse((_, slot))| slot)
     }
 
     /// Takes out a connection whose client may have waited for too long.
-    pub(crate) fn due_debt(&mut self, now: u64) -> Option<Key> {
+    pub(crate) fn due_debt(&mut self, now: u64) -> Option<Slot> {
         first(&self.debts).filter(|at| *at <= now)?;
-        self.debts.pop().map(|Reverse((_, key))| key)
+        self.debts.pop().map(|Reverse((_, slot))| slot)
     }
 
     /// A client begins to wait.
-    pub(crate) fn watch_debt(&mut self, key: Key, now: u64) {
-        self.watch_debt_of(key, now, now);
+    pub(crate) fn watch_debt(&mut self, patience: &Patience, now: u64) {
+        self.watch_debt_of(patience, now, now);
     }
 
     /// A client waits `since`: to be looked at again when that is too long. `true`: it is already.
-    pub(crate) fn watch_debt_of(&mut self, key: Key, since: u64, now: u64) -> bool {
+    pub(crate) fn watch_debt_of(&mut self, patience: &Patience, since: u64, now: u64) -> bool {
         let at = since.saturating_add(self.ceiling);
         let over = at <= now;
         let next = if over {
@@ -147,12 +150,12 @@ impl HoldClock {
         } else {
             at
         };
-        self.debts.push(Reverse((next, key)));
+        self.debts.push(Reverse((next, patience.slot)));
         over
     }
 
     /// Looks at a flow that was due; `since`: its oldest frame with a limit waits in the epoch that both run.
-    pub(crate) fn look(&mut self, key: Key, since: Option<u64>, patience: &mut Patience, now: u64) -> Look {
+    pub(crate) fn look(&mut self, since: Option<u64>, patience: &mut Patience, now: u64) -> Look {
         let Some(since) = since else {
             patience.armed = false;
             return Look::Idle;
@@ -160,10 +163,10 @@ impl HoldClock {
         let silent = since.max(patience.moved).saturating_add(self.limit());
         let at = silent.min(since.saturating_add(self.ceiling));
         if now < at {
-            self.look_at(key, at);
+            self.look_at(patience.slot, at);
             return Look::Again;
         }
-        self.look_at(key, now.saturating_add(self.limit()));
+        self.look_at(patience.slot, now.saturating_add(self.limit()));
         let waited_ns = now.saturating_sub(since);
         self.lag_mut().late(waited_ns);
         Look::Over { waited_ns }
@@ -185,11 +188,11 @@ impl HoldClock {
         self.debts.clear();
     }
 
-    fn look_at(&mut self, key: Key, at: u64) {
-        self.looks.push(Reverse((at, key)));
+    fn look_at(&mut self, slot: Slot, at: u64) {
+        self.looks.push(Reverse((at, slot)));
     }
 }
 
-fn first(looks: &BinaryHeap<Reverse<(u64, Key)>>) -> Option<u64> {
+fn first(looks: &BinaryHeap<Reverse<(u64, Slot)>>) -> Option<u64> {
     looks.peek().map(|Reverse((at, _))| *at)
 }

@@ -9,7 +9,7 @@ use colo_packet::{Body, Direction, Item, classify};
 use crate::held::Held;
 use crate::hold::Patience;
 use crate::outlet::{Outlet, Why};
-use crate::table::{Key, Mortal};
+use crate::table::{Key, Mortal, Slot};
 
 /// A flow of messages has no end to see; after a minute of silence it is over.
 const LIFETIME: u64 = 60_000_000_000;
@@ -64,7 +64,7 @@ impl Mortal for Lane {
 }
 
 impl Lane {
-    pub(crate) const fn new(epoch: u64, seed: u64) -> Self {
+    pub(crate) const fn new(slot: Slot, epoch: u64, seed: u64) -> Self {
         Self {
             epoch,
             seed,
@@ -72,7 +72,7 @@ impl Lane {
             extras: VecDeque::new(),
             extra_bytes: 0,
             suspected: false,
-            patience: Patience::new(),
+            patience: Patience::new(slot),
         }
     }
 
@@ -85,7 +85,7 @@ impl Lane {
     pub(crate) fn primary(&mut self, key: Key, mut held: Held, hash: u64, now: u64, outlet: &mut Outlet) {
         self.turn(outlet);
         let matched = self.take_extra(&held.frame, hash, outlet);
-        outlet.holds.start(key, &mut held, &mut self.patience, now);
+        outlet.holds.start(&mut held, &mut self.patience, now);
         self.queue.push_back(Waiting {
             held,
             hash,

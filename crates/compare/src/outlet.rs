@@ -14,9 +14,10 @@ use crate::hold::HoldClock;
 use crate::mismatch::Mismatch;
 use crate::openings::Openings;
 use crate::pair::Trouble;
+use crate::queue::Segment;
 use crate::spare::Spare;
 use crate::stats::Stats;
-use crate::table::Key;
+use crate::table::{Key, Slot};
 
 /// Messages that neither side has matched wait so long for reordering before they count as different.
 pub(crate) const REORDER_NS: u64 = 2_000_000;
@@ -55,7 +56,8 @@ pub(crate) struct Outlet {
     /// Bytes of all flows that wait for the other machine, and how many may.
     pub pending: usize,
     pub pending_limit: usize,
-    pub spare: Spare,
+    pub spare: Spare<u8>,
+    pub spare_queues: Spare<Segment>,
     /// Of the call that is being served.
     pub now: u64,
     serial: u64,
@@ -79,6 +81,7 @@ impl Outlet {
             pending: 0,
             pending_limit: PENDING,
             spare: Spare::default(),
+            spare_queues: Spare::default(),
             now: 0,
             serial: 0,
             told: 0,
@@ -235,13 +238,13 @@ impl Outlet {
     }
 
     /// A flow whose waits have to be looked at.
-    pub(crate) fn due(&mut self) -> Option<Key> {
+    pub(crate) fn due(&mut self) -> Option<Slot> {
         let watching = self.is_watching();
         watching.then(|| self.holds.due(self.now)).flatten()
     }
 
     /// A connection whose client may have waited for too long.
-    pub(crate) fn due_debt(&mut self) -> Option<Key> {
+    pub(crate) fn due_debt(&mut self) -> Option<Slot> {
         let watching = self.is_watching();
         watching.then(|| self.holds.due_debt(self.now)).flatten()
     }

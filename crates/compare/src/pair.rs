@@ -31,7 +31,7 @@ pub(crate) enum Trouble {
 pub(crate) struct Room<'a> {
     /// Bytes kept of a side.
     pub limit: usize,
-    pub spare: &'a mut Spare,
+    pub spare: &'a mut Spare<u8>,
 }
 
 #[derive(Debug)]

@@ -61,7 +61,7 @@ impl Ring {
     }
 
     /// Adds to the run.
-    pub(crate) fn push(&mut self, bytes: &[u8], spare: &mut Spare) {
+    pub(crate) fn push(&mut self, bytes: &[u8], spare: &mut Spare<u8>) {
         if self.bytes.is_empty() && !bytes.is_empty() {
             self.bytes = spare.take();
         }
@@ -96,7 +96,7 @@ impl Ring {
     }
 
     /// The first `count` bytes are done with.
-    pub(crate) fn consume(&mut self, count: usize, spare: &mut Spare) {
+    pub(crate) fn consume(&mut self, count: usize, spare: &mut Spare<u8>) {
         self.drop_front(count);
         if self.bytes.is_empty() && self.bytes.capacity() > 0 {
             spare.give(std::mem::take(&mut self.bytes));

@@ -5,23 +5,39 @@ use std::collections::VecDeque;
 
 /// Larger ones are given back to the system: few connections need them.
 const LARGEST: usize = 64 << 10;
-const KEPT: usize = 64;
+/// Bytes of all buffers.
+const KEPT: usize = 4 << 20;
 
-/// 4 MiB of buffers at most.
-#[derive(Debug, Default)]
-pub(crate) struct Spare(Vec<VecDeque<u8>>);
+#[derive(Debug)]
+pub(crate) struct Spare<T> {
+    buffers: Vec<VecDeque<T>>,
+    bytes: usize,
+}
 
-impl Spare {
+impl<T> Default for Spare<T> {
+    fn default() -> Self {
+        Self {
+            buffers: Vec::new(),
+            bytes: 0,
+        }
+    }
+}
+
+impl<T> Spare<T> {
     /// An empty buffer.
-    pub(crate) fn take(&mut self) -> VecDeque<u8> {
-        self.0.pop().unwrap_or_default()
+    pub(crate) fn take(&mut self) -> VecDeque<T> {
+        let buffer = self.buffers.pop().unwrap_or_default();
+        self.bytes -= size_of::<T>() * buffer.capacity();
+        buffer
     }
 
-    /// Its bytes are done with.
-    pub(crate) fn give(&mut self, mut buffer: VecDeque<u8>) {
-        if buffer.capacity() <= LARGEST && self.0.len() < KEPT {
+    /// What is in it is done with.
+    pub(crate) fn give(&mut self, mut buffer: VecDeque<T>) {
+        let size = size_of::<T>() * buffer.capacity();
+        if (1..=LARGEST).contains(&size) && self.bytes + size <= KEPT {
             buffer.clear();
-            self.0.push(buffer);
+            self.bytes += size;
+            self.buffers.push(buffer);
         }
     }
 }
@@ -33,11 +49,13 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded_and_comes_back_empty() {
         let mut spare = Spare::default();
-        spare.give(VecDeque::from([1]));
+        spare.give(VecDeque::from([1_u8]));
         spare.give(VecDeque::with_capacity(2 * LARGEST));
-        assert_eq!(spare.0.len(), 1);
+        assert_eq!(spare.buffers.len(), 1);
         assert!(spare.take().is_empty());
-        (0..2 * KEPT).for_each(|_| spare.give(VecDeque::new()));
-        assert_eq!(spare.0.len(), KEPT);
+        (0..2 * KEPT / LARGEST).for_each(|_| spare.give(VecDeque::with_capacity(LARGEST)));
+        assert_eq!(spare.bytes, KEPT);
+        while spare.take().capacity() > 0 {}
+        assert_eq!(spare.bytes, 0);
     }
 }

@@ -35,15 +35,19 @@ const SEARCH: usize = 64;
 /// How long what has hardly begun is waited for, where there is no room: two repetitions of a SYN (RFC 6298).
 const SPARE_AFTER: u64 = 5_000_000_000;
 
+/// Where a flow is kept, as long as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot(u32);
+
 #[derive(Debug)]
-struct Slot<F> {
+struct Entry<F> {
     key: Key,
     hash: u64,
     touched: u64,
     flow: F,
 }
 
-impl<F: Mortal> Slot<F> {
+impl<F: Mortal> Entry<F> {
     /// The state of one that was heard of lately is left alone: it may not be in the cache.
     fn is_over(&self, now: u64) -> bool {
         let quiet = now.saturating_sub(self.touched);
@@ -58,10 +62,12 @@ impl<F: Mortal> Slot<F> {
 /// Flows by key. The index holds numbers of slots only, so that it stays in the cache with ten thousand flows.
 #[derive(Debug)]
 pub(crate) struct Table<F> {
-    index: HashTable<u32>,
+    index: HashTable<Slot>,
     scatter: Scatter,
-    slots: Vec<Option<Slot<F>>>,
-    free: Vec<u32>,
+    entries: Vec<Option<Entry<F>>>,
+    free: Vec<Slot>,
+    /// Of the last flow asked for: frames come in bursts.
+    last: Slot,
     hand: usize,
     limit: usize,
     /// Bytes that went with what was forgotten.
@@ -74,8 +80,9 @@ impl<F: Mortal> Table<F> {
         Self {
             index: HashTable::new(),
             scatter: Scatter::new(),
-            slots: Vec::new(),
+            entries: Vec::new(),
             free: Vec::new(),
+            last: Slot(0),
             hand: 0,
             limit,
             freed: 0,
@@ -92,97 +99,110 @@ impl<F: Mortal> Table<F> {
     }
 
     pub(crate) fn get(&mut self, key: &Key, now: u64) -> Option<&mut F> {
-        let index = self.find(self.scatter.hash(key), key)?;
-        self.touch(index, now)
+        if !self.is_at(self.last, key) {
+            self.last = self.find(self.scatter.hash(key), key)?;
+        }
+        self.touch(now)
     }
 
-    /// The flow, without a sign of life.
-    pub(crate) fn peek(&mut self, key: &Key) -> Option<&mut F> {
-        let index = self.find(self.scatter.hash(key), key)?;
-        Some(&mut self.slots.get_mut(index as usize)?.as_mut()?.flow)
+    /// What is kept there, without a sign of life.
+    pub(crate) fn peek(&mut self, slot: Slot) -> Option<(Key, &mut F)> {
+        let entry = self.entries.get_mut(slot.0 as usize)?.as_mut()?;
+        Some((entry.key, &mut entry.flow))
     }
 
     /// The flow, made if it is new; `None`: new, and no room.
-    pub(crate) fn get_or_add(&mut self, key: &Key, now: u64, make: impl FnOnce() -> F) -> Option<&mut F> {
-        let hash = self.scatter.hash(key);
-        let index = match self.find(hash, key) {
-            Some(index) => index,
-            None => self.add(*key, hash, now, make)?,
-        };
-        self.touch(index, now)
+    pub(crate) fn get_or_add(&mut self, key: &Key, now: u64, make: impl FnOnce(Slot) -> F) -> Option<&mut F> {
+        if !self.is_at(self.last, key) {
+            let hash = self.scatter.hash(key);
+            self.last = match self.find(hash, key) {
+                Some(slot) => slot,
+                None => self.add(*key, hash, now, make)?,
+            };
+        }
+        self.touch(now)
     }
 
-    fn find(&self, hash: u64, key: &Key) -> Option<u32> {
-        let is_key = |index: &u32| {
-            let slot = self.slots.get(*index as usize).and_then(Option::as_ref);
-            slot.is_some_and(|slot| slot.key == *key)
-        };
-        self.index.find(hash, is_key).copied()
+    fn entry(&self, slot: Slot) -> Option<&Entry<F>> {
+        self.entries.get(slot.0 as usize)?.as_ref()
     }
 
-    fn touch(&mut self, index: u32, now: u64) -> Option<&mut F> {
-        let slot = self.slots.get_mut(index as usize)?.as_mut()?;
-        slot.touched = now;
-        Some(&mut slot.flow)
+    fn is_at(&self, slot: Slot, key: &Key) -> bool {
+        self.entry(slot).is_some_and(|entry| entry.key == *key)
     }
 
-    fn add(&mut self, key: Key, hash: u64, now: u64, make: impl FnOnce() -> F) -> Option<u32> {
+    fn find(&self, hash: u64, key: &Key) -> Option<Slot> {
+        self.index.find(hash, |slot| self.is_at(*slot, key)).copied()
+    }
+
+    /// A sign of life of the last one asked for.
+    fn touch(&mut self, now: u64) -> Option<&mut F> {
+        let entry = self.entries.get_mut(self.last.0 as usize)?.as_mut()?;
+        entry.touched = now;
+        Some(&mut entry.flow)
+    }
+
+    fn add(&mut self, key: Key, hash: u64, now: u64, make: impl FnOnce(Slot) -> F) -> Option<Slot> {
         self.sweep(now, STEP);
         if self.len() >= self.limit {
-            self.forget(SEARCH, |slot| slot.is_over(now) || slot.is_spare(now));
+            self.forget(SEARCH, |entry| entry.is_over(now) || entry.is_spare(now));
         }
         if self.len() >= self.limit {
             return None;
         }
-        let slot = Some(Slot {
+        let slot = self.place()?;
+        *self.entries.get_mut(slot.0 as usize)? = Some(Entry {
             key,
             hash,
             touched: now,
-            flow: make(),
+            flow: make(slot),
         });
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                self.slots.push(None);
-                u32::try_from(self.slots.len() - 1).ok()?
-            }
+        let entries = &self.entries;
+        let hash_of = |slot: &Slot| {
+            let entry = entries.get(slot.0 as usize).and_then(Option::as_ref);
+            entry.map_or(0, |entry| entry.hash)
         };
-        *self.slots.get_mut(index as usize)? = slot;
-        let hash_of = |index: &u32| {
-            let slot = self.slots.get(*index as usize).and_then(Option::as_ref);
-            slot.map_or(0, |slot| slot.hash)
-        };
-        self.index.insert_unique(hash, index, hash_of);
-        Some(index)
+        self.index.insert_unique(hash, slot, hash_of);
+        Some(slot)
+    }
+
+    /// One that is free.
+    fn place(&mut self) -> Option<Slot> {
+        if let Some(slot) = self.free.pop() {
+            return Some(slot);
+        }
+        let slot = Slot(u32::try_from(self.entries.len()).ok()?);
+        self.entries.push(None);
+        Some(slot)
     }
 
     /// Forgets what is over among the next `count` slots.
     pub(crate) fn sweep(&mut self, now: u64, count: usize) {
-        self.forget(count, |slot| slot.is_over(now));
+        self.forget(count, |entry| entry.is_over(now));
     }
 
-    fn forget(&mut self, count: usize, may_go: impl Fn(&Slot<F>) -> bool) {
-        for _ in 0..count.min(self.slots.len()) {
-            self.hand = (self.hand + 1) % self.slots.len();
-            let Some(place) = self.slots.get_mut(self.hand) else {
+    fn forget(&mut self, count: usize, may_go: impl Fn(&Entry<F>) -> bool) {
+        for _ in 0..count.min(self.entries.len()) {
+            self.hand = (self.hand + 1) % self.entries.len();
+            let Some(place) = self.entries.get_mut(self.hand) else {
                 continue;
             };
-            if let Some(slot) = place.take_if(|slot| may_go(slot)) {
-                self.freed += slot.flow.kept();
-                let hand = self.hand as u32;
-                if let Ok(entry) = self.index.find_entry(slot.hash, |index| *index == hand) {
-                    entry.remove();
+            if let Some(entry) = place.take_if(|entry| may_go(entry)) {
+                self.freed += entry.flow.kept();
+                let slot = Slot(self.hand as u32);
+                if let Ok(found) = self.index.find_entry(entry.hash, |other| *other == slot) {
+                    found.remove();
                 }
-                self.free.push(hand);
+                self.free.push(slot);
             }
         }
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut F)> {
-        self.slots
+        self.entries
             .iter_mut()
             .flatten()
-            .map(|slot| (slot.key, &mut slot.flow))
+            .map(|entry| (entry.key, &mut entry.flow))
     }
 
     pub(crate) fn clear(&mut self) {

@@ -16,7 +16,7 @@ use crate::outlet::Outlet;
 use crate::pair::{Piece, Room, Speaker};
 use crate::queue::{Kind, Queue, Said};
 use crate::stream::Stream;
-use crate::table::{Key, Mortal};
+use crate::table::{Key, Mortal, Slot};
 use crate::urgent::Urgent;
 use debt::Debt;
 use owed::Owed;
@@ -40,7 +40,7 @@ pub(crate) struct Connection {
     queue: Queue,
     /// The end of the last segment that went, and what it left unsaid.
     sent: Option<u32>,
-    owed: Option<Owed>,
+    owed: Option<Box<Owed>>,
     debt: Debt,
     /// Bytes of it in the account of all flows.
     accounted: usize,
@@ -68,7 +68,7 @@ impl Mortal for Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(epoch: u64) -> Self {
+    pub(crate) fn new(slot: Slot, epoch: u64) -> Self {
         Self {
             stream: Stream::unknown(epoch),
             offers: Offers::default(),
@@ -82,7 +82,7 @@ impl Connection {
             owed: None,
             debt: Debt::default(),
             accounted: 0,
-            patience: Patience::new(),
+            patience: Patience::new(slot),
         }
     }
 

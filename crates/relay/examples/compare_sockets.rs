@@ -6,7 +6,7 @@
 
 use colo_compare::{Compare, Limits};
 use colo_relay::boottime_ns;
-use colo_relay::testing::{Closed, Port};
+use colo_relay::testing::{Closed, Port, Shelf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::unix::net::UnixStream;
 
@@ -18,6 +18,7 @@ struct Node {
     primary: Port,
     secondary: Port,
     out: Port,
+    shelf: Shelf,
 }
 
 fn main() {
@@ -37,6 +38,7 @@ fn main() {
         primary: next(),
         secondary: next(),
         out: next(),
+        shelf: Shelf::default(),
     };
     while node.turn().is_ok() {}
 }
@@ -49,10 +51,10 @@ impl Node {
         for _ in 0..READS {
             let (mut more, now) = (false, boottime_ns());
             if primary && self.may_read_primary() {
-                let compare = &mut self.compare;
+                let (compare, shelf) = (&mut self.compare, &mut self.shelf);
                 more |= self
                     .primary
-                    .receive(|frame| compare.primary(0, frame.to_vec(), now))?;
+                    .receive(|frame| compare.primary(0, shelf.copy(frame), now))?;
             }
             if secondary && self.out.has_room() {
                 let compare = &mut self.compare;
@@ -80,6 +82,7 @@ impl Node {
                 break;
             };
             self.out.push(&frame);
+            self.shelf.put_back(frame.bytes);
         }
         self.out.flush(|_| ())
     }

@@ -42,10 +42,10 @@ impl Egress {
     }
 
     /// Takes the front away.
-    pub(crate) fn pop(&mut self) {
-        if let Some((_, frame)) = self.frames.pop_front() {
-            self.bytes -= frame.len();
-        }
+    pub(crate) fn pop(&mut self) -> Option<Frame> {
+        let (_, frame) = self.frames.pop_front()?;
+        self.bytes -= frame.len();
+        Some(frame)
     }
 
     pub(crate) fn has_room(&self) -> bool {

@@ -12,6 +12,7 @@ use crate::link::Link;
 use crate::nic::Nic;
 use crate::primary::Numbers;
 use crate::secondary::Secondary;
+use crate::shelf::Shelf;
 use crate::stats::Counters;
 use crate::vm_port::VmPort;
 use colo_compare::{Compare, Log, Translator};
@@ -62,6 +63,7 @@ pub(crate) struct Engine {
     pub(crate) numbers: Numbers,
     pub(crate) secondary: Secondary,
     pub(crate) gate: Gate,
+    pub(crate) shelf: Shelf,
     pub(crate) counters: Counters,
     pub(crate) log: Log,
     pub(crate) capture: Option<Ring>,
@@ -88,6 +90,7 @@ impl Engine {
             numbers: Numbers::default(),
             secondary: Secondary::new(),
             gate: Gate::default(),
+            shelf: Shelf::default(),
             counters: Counters::default(),
             log: Log::default(),
             capture: None,

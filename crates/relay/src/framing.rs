@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use thiserror::Error;
 
 const HEADER: usize = 4;
-const READ_BUFFER: usize = 256 * 1024;
+const READ_BUFFER: usize = 80 * 1024;
 /// Bytes that are not needed any more are cut off the front once they are this many.
 const COMPACT_AT: usize = 64 * 1024;
 

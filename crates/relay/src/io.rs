@@ -171,8 +171,10 @@ impl Engine {
     fn flush_uplink(&mut self, index: u8) {
         let known = self.numbers.known;
         let shared = std::sync::Arc::clone(&self.shared);
-        let Some(nic) = self.nic(index) else { return };
-        match nic.flush_egress(known, || shared.gate_is_open()) {
+        let Some(nic) = self.nics.get_mut(usize::from(index)) else {
+            return;
+        };
+        match nic.flush_egress(known, || shared.gate_is_open(), &mut self.shelf) {
             Ok(flushed) => {
                 self.counters.frames_out += flushed.sent;
                 self.counters.egress_dropped += flushed.lost;

@@ -31,6 +31,7 @@ mod port;
 mod primary;
 mod recent;
 mod secondary;
+mod shelf;
 mod socket;
 mod stats;
 mod tap;
@@ -52,4 +53,5 @@ pub use observe::Divergences;
 pub mod testing {
     pub use crate::framing::{BadLength, Fill, FrameReader, FrameWriter};
     pub use crate::port::{Closed, Port};
+    pub use crate::shelf::Shelf;
 }

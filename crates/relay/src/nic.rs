@@ -3,6 +3,7 @@
 use crate::addresses::Addresses;
 use crate::egress::Egress;
 use crate::port::Closed;
+use crate::shelf::Shelf;
 use crate::tap::Sent;
 use crate::uplink::Uplink;
 use crate::vm_port::VmPort;
@@ -37,6 +38,7 @@ impl Nic {
         &mut self,
         isn_known: u64,
         open: impl Fn() -> bool,
+        shelf: &mut Shelf,
     ) -> Result<Flushed, Closed> {
         let mut flushed = Flushed::default();
         let Some(uplink) = &mut self.uplink else {
@@ -53,7 +55,9 @@ impl Nic {
                 Sent::Lost => flushed.lost += 1,
                 Sent::Blocked => break,
             }
-            self.egress.pop();
+            if let Some(frame) = self.egress.pop() {
+                shelf.put_back(frame.bytes);
+            }
         }
         if uplink.waiting() > 0 && !uplink.is_blocked() && open() {
             uplink.flush()?;

@@ -60,7 +60,7 @@ impl Engine {
             Role::Alone | Role::Primary => {
                 self.note_addresses(index, frame);
                 self.keep(Source::Pvm, index, self.compare.epoch(), frame);
-                let bytes = frame.to_vec();
+                let bytes = self.shelf.copy(frame);
                 self.compare.primary(index, Frame { bytes, offload }, self.now);
                 self.pump();
             }

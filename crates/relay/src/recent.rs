@@ -1,5 +1,6 @@
 //! What the SVM said last: after a failover the primary may not have got to send it.
 
+use crate::shelf::Shelf;
 use colo_packet::Frame;
 use std::collections::VecDeque;
 
@@ -13,7 +14,7 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
-    pub(crate) fn push(&mut self, now: u64, nic: u8, frame: Frame) {
+    pub(crate) fn push(&mut self, now: u64, nic: u8, frame: Frame, shelf: &mut Shelf) {
         self.bytes += frame.len();
         self.frames.push_back((now, nic, frame));
         while self.bytes > LIMIT {
@@ -21,6 +22,7 @@ impl Recent {
                 break;
             };
             self.bytes -= oldest.len();
+            shelf.put_back(oldest.bytes);
         }
     }
 
@@ -47,7 +49,7 @@ mod tests {
     fn only_what_is_recent_comes_back_and_only_once() {
         let mut recent = Recent::default();
         for at in 0..10 {
-            recent.push(at, 0, vec![at as u8; 60].into());
+            recent.push(at, 0, vec![at as u8; 60].into(), &mut Shelf::default());
         }
         let taken: Vec<_> = recent.take_since(7).map(|(_, frame)| frame[0]).collect();
         assert_eq!(taken, [7, 8, 9]);
@@ -58,7 +60,7 @@ mod tests {
     fn the_oldest_give_way() {
         let mut recent = Recent::default();
         for at in 0..1000_u64 {
-            recent.push(at, 0, vec![0; 1000].into());
+            recent.push(at, 0, vec![0; 1000].into(), &mut Shelf::default());
         }
         assert_eq!(recent.take_since(0).count(), LIMIT / 1000);
     }

@@ -59,9 +59,10 @@ impl Engine {
             return;
         }
         self.note_addresses(index, frame);
-        let bytes = frame.to_vec();
+        let bytes = self.shelf.copy(frame);
         let kept = Frame { bytes, offload };
-        self.secondary.recent.push(self.now, index, kept);
+        let recent = &mut self.secondary.recent;
+        recent.push(self.now, index, kept, &mut self.shelf);
         self.secondary.translator.outgoing(index, frame, self.now);
         if let Some(link) = self.link.as_mut().filter(|link| link.up) {
             link.push(&Message::FrameOut {
@@ -78,7 +79,9 @@ impl Engine {
             return self.ignore();
         }
         if !self.secondary.deferred.is_open() {
-            self.feed_svm(nic, &mut frame.to_vec());
+            let mut own = self.shelf.copy(frame);
+            self.feed_svm(nic, &mut own);
+            self.shelf.put_back(own);
         } else if !self.secondary.deferred.frame(nic, frame) {
             self.counters.deferred_dropped += 1;
         }

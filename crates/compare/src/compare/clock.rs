@@ -58,11 +58,11 @@ impl Compare {
     }
 
     fn look_at_waits(&mut self) {
-        while let Some(key) = self.outlet.due() {
-            let Some(flow) = self.flows.look_at(key) else {
+        while let Some(slot) = self.outlet.due() {
+            let Some((key, flow)) = self.flows.look_at(slot) else {
                 continue;
             };
-            let Look::Over { waited_ns } = flow.look(key, &mut self.outlet) else {
+            let Look::Over { waited_ns } = flow.look(&mut self.outlet) else {
                 continue;
             };
             self.outlet.tell_hold_limit(key, waited_ns);
@@ -74,8 +74,8 @@ impl Compare {
     }
 
     fn look_at_debts(&mut self) {
-        while let Some(key) = self.outlet.due_debt() {
-            if let Some(Flow::Tcp(connection)) = self.flows.look_at(key) {
+        while let Some(slot) = self.outlet.due_debt() {
+            if let Some((key, Flow::Tcp(connection))) = self.flows.look_at(slot) {
                 connection.look_at_debt(key, &mut self.outlet);
             }
         }

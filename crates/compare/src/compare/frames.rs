@@ -20,7 +20,7 @@ trait Sent {
     fn pass(self, nic: u8, outlet: &mut Outlet);
 
     /// It is a fragment; the datagram, if it is whole now.
-    fn collect(self, key: Key, piece: &Fragment, by: &mut Assembly, outlet: &mut Outlet) -> Option<Held>;
+    fn collect(self, piece: &Fragment, by: &mut Assembly, outlet: &mut Outlet) -> Option<Held>;
 }
 
 impl Sent for Frame {
@@ -36,8 +36,8 @@ impl Sent for Frame {
         outlet.send(nic, self, Why::Passed);
     }
 
-    fn collect(self, key: Key, piece: &Fragment, by: &mut Assembly, outlet: &mut Outlet) -> Option<Held> {
-        by.primary(key, self, piece, outlet)
+    fn collect(self, piece: &Fragment, by: &mut Assembly, outlet: &mut Outlet) -> Option<Held> {
+        by.primary(self, piece, outlet)
     }
 }
 
@@ -55,8 +55,8 @@ impl Sent for Held {
     }
 
     /// A fragment within a datagram that was put together waits for a commit: nobody sends that on purpose.
-    fn collect(self, key: Key, _: &Fragment, by: &mut Assembly, outlet: &mut Outlet) -> Option<Held> {
-        by.keep(key, self, outlet);
+    fn collect(self, _: &Fragment, by: &mut Assembly, outlet: &mut Outlet) -> Option<Held> {
+        by.keep(self, outlet);
         None
     }
 }
@@ -113,7 +113,7 @@ impl Compare {
         let Some(assembly) = self.flows.assembly(key, self.new_flow(), now) else {
             return self.hold_unknown(nic, sent);
         };
-        if let Some(whole) = sent.collect(key, piece, assembly, &mut self.outlet) {
+        if let Some(whole) = sent.collect(piece, assembly, &mut self.outlet) {
             self.take(nic, whole, now);
         }
     }

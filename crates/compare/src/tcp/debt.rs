@@ -30,7 +30,7 @@ impl Debt {
 
 impl Connection {
     /// After all that could be told was told.
-    pub(super) fn count_debt(&mut self, key: Key, outlet: &mut Outlet) {
+    pub(super) fn count_debt(&mut self, outlet: &mut Outlet) {
         if self.wanted().is_none_or(|want| !self.offers.owes(want)) {
             self.debt.since = None;
             return;
@@ -41,7 +41,7 @@ impl Connection {
         }
         if !self.debt.watched {
             self.debt.watched = true;
-            outlet.holds.watch_debt(key, outlet.now);
+            outlet.holds.watch_debt(&self.patience, outlet.now);
         }
     }
 
@@ -63,7 +63,7 @@ impl Connection {
         // As with all waits, not before the SVM could answer.
         if outlet
             .holds
-            .watch_debt_of(key, since.max(outlet.epochs.running_since), outlet.now)
+            .watch_debt_of(&self.patience, since.max(outlet.epochs.running_since), outlet.now)
         {
             let mismatch = self.describe_debt(want);
             outlet.diverged(key, outlet.epochs.current, Some(since), mismatch);

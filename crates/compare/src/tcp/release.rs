@@ -20,6 +20,9 @@ impl Connection {
             outlet.replace(&replaced);
         }
         let (serial, said) = (segment.held.serial, segment.said);
+        if self.queue.capacity() == 0 {
+            self.queue = outlet.spare_queues.take();
+        }
         self.queue.push_back(segment);
         self.flush(key, outlet);
         let waiting = self
@@ -29,7 +32,7 @@ impl Connection {
         let Some(last) = waiting else {
             return;
         };
-        outlet.holds.start(key, &mut last.held, &mut self.patience, now);
+        outlet.holds.start(&mut last.held, &mut self.patience, now);
         if matches!(said.kind, Kind::Syn { .. }) && said.offer.is_none() {
             outlet.openings.note(Speaker::Primary, key, now);
         }
@@ -47,12 +50,15 @@ impl Connection {
             };
             self.note_released(&segment);
             if let Some(want) = unsaid {
-                self.owed = Owed::of(&segment, want);
+                self.owed = Owed::of(&segment, want).map(Box::new);
             }
             outlet.release(key.nic, segment.held, why);
         }
+        if self.queue.is_empty() && self.queue.capacity() > 0 {
+            outlet.spare_queues.give(std::mem::take(&mut self.queue));
+        }
         self.tell(key, outlet);
-        self.count_debt(key, outlet);
+        self.count_debt(outlet);
     }
 
     /// Why the front may go. Acknowledgements that wait are dropped when a segment behind them may go: it carries as
