@@ -1,4 +1,4 @@
-//! A VM at one end of a cable of two taps, the relay at the other (docs/decisions/0017-the-nic.md).
+//! A VM at one end of a cable of two taps, the relay at the other (docs/decisions/0020-the-nic.md).
 //!
 //! What is written here lies in the queue of the VM's tap until QEMU reads it. That queue tells no length, only
 //! whether it is empty, and drops what it has no room for: so no more is sent than it surely holds, and all that was

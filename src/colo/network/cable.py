@@ -1,4 +1,4 @@
-"""A cable of two taps: QEMU at the near end, the relay at the far one (docs/decisions/0017).
+"""A cable of two taps: QEMU at the near end, the relay at the far one (docs/decisions/0020).
 
 QEMU offers a guest offloads on a tap only, and a tap's other end is the kernel. So there are two, and what
 arrives in one is redirected into the other before the host's network sees it (act_mirred at the ingress
