@@ -109,7 +109,8 @@ class Connection:
                 self.reset[S] = True
             case Kind.SYN:
                 self._secondary_syn(segment, epoch, now)
-            case _ if self.early is None:  # else its numbers are those of a connection that P has not begun
+            case _ if self.early is None and (self.syn is None or self.syn_agreed):
+                # Else one of the machines is in another connection already, with other numbers.
                 alone = kind_of(segment) is Kind.ACK
                 self.offers.say(S, self.offers.of(segment), alone=alone)
                 self.urgent.say(segment.urgent_end)

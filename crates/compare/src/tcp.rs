@@ -159,8 +159,8 @@ impl Connection {
                 self.secondary_reset = true;
                 Ok(())
             }
-            // Its numbers are not those of the connection that is known.
-            _ if self.handshake.is_ahead() => Ok(()),
+            // Its numbers are not those of the connection that is known: one of the machines is in the next already.
+            _ if self.handshake.is_ahead() || self.handshake.is_waiting() => Ok(()),
             kind => {
                 self.hear(kind, tcp);
                 let room = self.room(Speaker::Secondary, outlet);
