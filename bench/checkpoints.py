@@ -19,7 +19,7 @@ LOADS: dict[str, tuple[str, ...] | None] = {
     "GETs": ("gets",),
     "download": ("download", "--mib", "16"),
 }
-_PHASES = ("pause", "stop", "save", "collect", "resume", "commit", "loaded")
+_PHASES = ("pause", "drain", "prepare", "save", "collect", "resume", "commit", "loaded")
 
 
 async def measure_checkpoints(guest: Guest, memory_mib: int, seconds: float) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ def _machine(results: dict[str, Any]) -> Table:
 
 def _checkpoints(rows: list[dict[str, Any]]) -> Table:
     table = Table(title="checkpoints: median / p99, ms", title_justify="left")
-    phases = ("pause", "stop", "save", "collect", "resume", "commit", "loaded")
+    phases = ("pause", "prepare", "save", "collect", "resume", "commit", "loaded")
     for name in ("MiB", "load", "n", *phases, "KiB pages", "KiB state", "why"):
         table.add_column(name, justify="left" if name in {"load", "why"} else "right")
     for row in rows:

@@ -47,9 +47,6 @@ class _Vm:
     def hypervisor(self) -> _Vm:
         return self
 
-    async def attach(self) -> None:
-        self.calls.append("attach")
-
     async def stop(self) -> None:
         self.calls.append("stop")
 
@@ -74,6 +71,6 @@ async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None
         await anyio.lowlevel.checkpoint()
         relay.loop_lives.set()
     assert relay.read
-    assert vm.calls == ["attach", "stop"]
+    assert vm.calls == ["stop"]
     assert posted == [events.VmStopped()]
     assert sent == [messages.Plan(1, rest=False)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 from counting import (
     BACKWARDS,
@@ -34,7 +35,6 @@ pytestmark = pytest.mark.anyio
 
 async def _checkpoint(primary: Hypervisor, secondary: Hypervisor, rams: tuple[Ram, Ram]) -> int:
     """One checkpoint, with the whole RAM; gives the number that it carried."""
-    await primary.attach()
     await primary.stop()
     await primary.save()
     ram = rams[0].bytes[:]
@@ -107,7 +107,7 @@ async def test_the_phases_are_measured(start: Start, qemu: Path) -> None:
         primary.spans.take()
         secondary.spans.take()
         await _checkpoint(primary, secondary, (Ram(primary), Ram(secondary)))
-        assert list(primary.spans.take()) == ["attach", "stop", "save", "resume", "read"]
+        assert list(primary.spans.take()) == ["stop", "save", "resume", "read"]
         assert list(secondary.spans.take()) == ["stop", "load"]
         assert primary.spans.take() == {}
 
@@ -127,6 +127,7 @@ async def test_a_paused_guest_is_stopped_clean_all_the_same(start: Start, qemu: 
     async with start(qemu) as vm:
         await vm.boot()
         await vm.stop()
+        await vm.save()
         await vm.stop_clean()
         assert await vm.run_state() == "restore-vm"
 
@@ -190,21 +191,40 @@ async def test_damaged_device_state_is_refused_and_named(start: Start, qemu: Pat
         await vm.stop_clean()
         with pytest.raises(QemuError, match="damaged"):
             await vm.load(b"nothing like it")
-        await vm.attach()
-        empty = await vm.read_state()
         with pytest.raises(QmpRefusedError, match="snapshot-load"):
-            await vm.load(empty)
+            await vm.load(b"QEVM, and then nothing like it")
 
 
 async def test_a_checkpoint_that_was_given_up_does_not_disturb_the_next(start: Start, qemu: Path) -> None:
     async with start(qemu) as vm:
         await vm.boot()
-        await vm.attach()
-        await vm.attach()
+        await vm.stop()  # and nobody waits for the end of the save
+        await vm.cont()
+        assert await vm.run_state() == "running"
         await vm.stop()
         await vm.save()
         await vm.cont()
         assert 100_000 < len(await vm.read_state()) < 4_000_000
+
+
+async def test_a_save_that_is_cancelled_at_any_moment_leaves_a_vm_that_runs_on(
+    start: Start, qemu: Path
+) -> None:
+    async with start(qemu) as vm:
+        await vm.boot()
+        for moment in range(12):
+            with anyio.move_on_after(moment / 1000):
+                await vm.stop()
+                await vm.save()
+            await vm.cont()
+            assert await vm.run_state() == "running"
+
+
+async def test_a_guest_that_does_not_run_is_saved_too(start: Start, qemu: Path) -> None:
+    async with start(qemu) as vm:
+        await vm.stop()
+        await vm.save()
+        assert len(await vm.read_state()) > 100_000
 
 
 async def test_events_are_handed_on(start: Start, qemu: Path) -> None:

@@ -166,7 +166,7 @@ async def test_a_job_ends_with_its_own_conclusion_and_its_own_error() -> None:
 
 async def test_a_job_that_never_concludes_ends_at_the_deadline() -> None:
     async with _session(lambda message: _returns(message, {})) as (qmp, monitor):
-        with pytest.raises(QmpTimeoutError, match="snapshot-save to take effect"):
+        with pytest.raises(QmpTimeoutError, match="snapshot-save to end"):
             await qmp.job("snapshot-save", "mine", {})
         assert monitor.killed
 
@@ -182,5 +182,16 @@ async def test_waiting_for_an_event_ends_with_qemu() -> None:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(die)
-            with pytest.raises(QemuDiedError):
-                await qmp.execute_until("system_reset", None, lambda _: False)
+            with pytest.raises(QemuDiedError), qmp.watch(lambda _: False) as nothing:
+                await nothing.wait("something")
+
+
+async def test_an_event_that_came_before_anybody_waited_is_not_missed() -> None:
+    def answer(message: dict[str, Any]) -> list[dict[str, Any]]:
+        events = [{"event": name, "data": {}, "timestamp": {}} for name in ("STOP", "RESUME", "STOP")]
+        return [*events, *_returns(message, {})]
+
+    async with _session(answer) as (qmp, _):
+        with qmp.watch(lambda event: event.name == "RESUME") as resume:
+            await qmp.execute("stop")
+            assert (await resume.wait("resume")).name == "RESUME"

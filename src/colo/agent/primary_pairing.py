@@ -213,13 +213,11 @@ class PrimaryPairing:
     async def _stop(self, n: int) -> events.VmStopped:
         assert self.machine is not None
         self._measure = self.measures.begin(n, self.machine.reason.value)
-        with self._now.phase("attach"):
-            await self.vm.hypervisor.attach()
         with self._now.phase("drain"):
             await anyio.to_thread.run_sync(self.relay.pause_ingress, _DRAIN_MS)
-        self._now.mark("pause")
-        with self._now.phase("stop"):
+        with self._now.phase("prepare"):
             await self.vm.hypervisor.stop()
+        self._now.mark("pause")
         return events.VmStopped()
 
     async def _save(self) -> events.StateSaved:

@@ -12,10 +12,12 @@ import anyio.to_thread
 import attrs
 
 from colo.errors import QemuError
+from colo.hypervisor import running
 from colo.hypervisor.launch import Launched, launch, nic_path
+from colo.hypervisor.loading import StateLoader
 from colo.hypervisor.probe import QemuProgram, choose_accel, probe
 from colo.hypervisor.qmp import QemuEvent, Qmp
-from colo.hypervisor.snapshot import DeviceState
+from colo.hypervisor.saving import StateSaver
 from colo.hypervisor.sockets import connect
 from colo.hypervisor.spans import Spans
 from colo.hypervisor.uffd import take_uffd
@@ -50,12 +52,13 @@ class Hypervisor:
     """The userfaultfd of QEMU's memory. Ours to close, like `ram_fd`: valid until the end."""
     why_no_uffd: str
     spans: Spans
-    """Milliseconds of the steps: attach, stop, save, resume, read; load."""
+    """Milliseconds of the steps: stop, save, resume, read; load."""
     _run_dir: Path
     _sockets: tuple[int, ...]
     _launched: Launched
     _qmp: Qmp
-    _state: DeviceState
+    _saver: StateSaver
+    _loader: StateLoader
     _undo: ExitStack
 
     @classmethod
@@ -91,16 +94,18 @@ class Hypervisor:
                 uffd, why_no_uffd = await _uffd(uffd_source, launched, undo)
                 await qmp.connect(launched.control, _START_S + _START_S_PER_GIB * vm.memory_mib / 1024)
                 launched.scratch.forget_ram()
-                spans = Spans()
-                state = DeviceState(qmp, launched.scratch.folder, spans)
-                await state.prepare()
+                saver, loader = StateSaver(qmp), StateLoader(qmp, launched.scratch.folder)
+                await saver.prepare()
+                await loader.prepare()
             except BaseException:
                 await launched.process.kill("the start failed")
                 await qmp.close()
                 raise
             rest = undo.pop_all()
         sockets = tuple(number for number, nic in enumerate(vm.nic) if not nic.has_offloads)
-        return cls(program, accel, uffd, why_no_uffd, spans, run_dir, sockets, launched, qmp, state, rest)
+        return cls(
+            program, accel, uffd, why_no_uffd, Spans(), run_dir, sockets, launched, qmp, saver, loader, rest
+        )
 
     @property
     def pid(self) -> int:
@@ -140,39 +145,43 @@ class Hypervisor:
 
     async def boot(self) -> None:
         """Let the VM run for the first time."""
-        await self._state.cont()
+        await self.cont()
 
     async def cont(self) -> None:
         """Let the guest run on."""
-        await self._state.cont()
+        with self.spans("resume"):
+            await self._saver.cont()
+        self._loader.ran = True
 
     async def stop(self) -> None:
-        """Pause the guest (primary)."""
-        await self._state.stop()
-
-    async def attach(self) -> None:
-        """Prepare for `save`, while the guest runs."""
-        await self._state.attach()
+        """Begin to save the device state (primary): the guest runs on while QEMU prepares, and then stops."""
+        with self.spans("stop"):
+            await self._saver.stop()
 
     async def save(self) -> None:
-        """Save the device state; the guest is stopped."""
-        await self._state.save()
+        """Wait until QEMU has saved the device state of the stopped guest."""
+        with self.spans("save"):
+            await self._saver.save()
 
     async def read_state(self) -> bytes:
-        """What `save` wrote, about 0.7 MB; the guest may run already."""
-        return await self._state.detach_and_read()
+        """What was saved, about 0.35 MB; the guest may run already."""
+        with self.spans("read"):
+            return await self._saver.read()
 
     async def stop_clean(self) -> None:
         """Stop the guest so that its RAM may be overwritten (secondary)."""
-        await self._state.stop_clean()
+        with self.spans("stop"):
+            await self._saver.settle()
+            await self._loader.stop_clean()
 
     async def load(self, device_state: bytes) -> None:
         """Restore a device state (secondary). The RAM must be in place; afterwards it may need mending."""
-        await self._state.load(device_state)
+        with self.spans("load"):
+            await self._loader.load(device_state)
 
     async def run_state(self) -> str:
         """QEMU's RunState: `running`, `paused`, `shutdown` and so on."""
-        return await self._state.run_state()
+        return await running.run_state(self._qmp)
 
     async def console(self) -> str:
         """What the guest printed on its serial console since the last call, at most the last 64 KiB."""

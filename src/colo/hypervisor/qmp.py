@@ -8,8 +8,10 @@ https://www.qemu.org/docs/master/interop/qmp-spec.html.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import attrs
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _GRACE_S = 0.5
 """How long a command may still take after a yank has freed what blocked it."""
 _EOF_S = 1.0
+_PIPE_BYTES = 1 << 20
 _OURSELVES = {"type": "chardev", "id": "qmp"}
 
 
@@ -33,6 +36,40 @@ class QemuEvent:
 
     name: str
     data: Mapping[str, Any]
+
+
+@attrs.define(eq=False)
+class Watch:
+    """Waits for the first event that `seen` accepts."""
+
+    _qmp: Qmp
+    _seen: Callable[[QemuEvent], bool]
+    event: QemuEvent | None = None
+    """That event, once it has come."""
+    happened: anyio.Event = attrs.field(factory=anyio.Event)
+
+    def note(self, event: QemuEvent) -> None:
+        """An event of QEMU's."""
+        if self.event is None and self._seen(event):
+            self.event = event
+            self.happened.set()
+            self.close()
+
+    async def wait(self, what: str) -> QemuEvent:
+        """The event; `what` names what QEMU has to do, for the error. Raises like `Qmp.execute`."""
+        await self._qmp.until(self.happened, what)
+        assert self.event is not None
+        return self.event
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        self._qmp.forget(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class _Forwarder(EventListener):
@@ -60,7 +97,7 @@ class Qmp:
     death: Callable[[], Awaitable[str]]
     """Gives the reason of QEMU's death, once it is dead."""
     _client: QMPClient = attrs.field(factory=QMPClient)
-    _waiting: list[tuple[Callable[[QemuEvent], bool], anyio.Event]] = attrs.field(factory=list)
+    _watches: list[Watch] = attrs.field(factory=list)
     _lost: bool = False
 
     async def connect(self, connected: socket.socket, timeout_s: float) -> None:
@@ -104,38 +141,56 @@ class Qmp:
         finally:
             reply.cancel()
 
-    async def execute_until(
-        self,
-        command: str,
-        arguments: Mapping[str, object] | None,
-        seen: Callable[[QemuEvent], bool],
-        timeout_s: float | None = None,
-    ) -> None:
-        """Run a command and wait until an event came that `seen` accepts."""
-        limit = self.timeout_s if timeout_s is None else timeout_s
-        happened = anyio.Event()
-        entry = (seen, happened)
-        self._waiting.append(entry)
+    def watch(self, seen: Callable[[QemuEvent], bool]) -> Watch:
+        """Look out for an event from now on, until it came or `Watch.close`."""
+        watch = Watch(self, seen)
+        self._watches.append(watch)
+        return watch
+
+    def forget(self, watch: Watch) -> None:
+        """Nobody looks out for that event any more."""
+        if watch in self._watches:
+            self._watches.remove(watch)
+
+    async def until(self, happened: anyio.Event, what: str) -> None:
+        """Wait for something that QEMU has to do; `what` names it. Raises like `execute`."""
         try:
-            await self.execute(command, arguments, limit)
-            with anyio.fail_after(limit):
+            with anyio.fail_after(self.timeout_s):
                 await happened.wait()
         except TimeoutError as error:
-            raise self._late(f"{command} to take effect", limit) from error
-        finally:
-            self._waiting.remove(entry)
+            raise self._late(what, self.timeout_s) from error
         if self._lost:
             raise await self._ended()
 
-    async def job(
-        self, command: str, job_id: str, arguments: Mapping[str, object], timeout_s: float | None = None
-    ) -> None:
+    async def send_pipe(self, name: str) -> int:
+        """Give QEMU the writing end of a new pipe, as `fd:name` for its commands; our reading end.
+
+        It takes 1 MiB before a writer has to wait, where the kernel allows that to everyone.
+        """
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            with suppress(PermissionError):  # pipe(7), pipe-max-size: then it is smaller, which is slower
+                fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            self._client.send_fd_scm(writer)
+            await self.execute("getfd", {"fdname": name})
+        except BaseException as error:
+            os.close(reader)
+            if isinstance(error, (QMPError, OSError)):
+                raise await self._ended() from error
+            raise
+        finally:
+            os.close(writer)
+        return reader
+
+    async def job(self, command: str, job_id: str, arguments: Mapping[str, object]) -> None:
         """Run a command that starts a job, to the job's end. A job that fails raises `QmpRefusedError`."""
 
         def concluded(event: QemuEvent) -> bool:
             return event.name == "JOB_STATUS_CHANGE" and event.data == {"id": job_id, "status": "concluded"}
 
-        await self.execute_until(command, {"job-id": job_id, **arguments}, concluded, timeout_s)
+        with self.watch(concluded) as end:
+            await self.execute(command, {"job-id": job_id, **arguments})
+            await end.wait(f"{command} to end")
         jobs = await self.execute("query-jobs")
         error = next((job.get("error") for job in jobs if job["id"] == job_id), None)
         await self.execute("job-dismiss", {"id": job_id})
@@ -145,8 +200,8 @@ class Qmp:
     def lost(self) -> None:
         """QEMU is dead: nobody waits for its events any more."""
         self._lost = True
-        for _, happened in self._waiting:
-            happened.set()
+        for watch in self._watches:
+            watch.happened.set()
 
     async def close(self) -> None:
         """End the session. What went wrong in it has been told to whom it concerned."""
@@ -154,9 +209,8 @@ class Qmp:
             await self._client.disconnect()
 
     def _event(self, event: QemuEvent) -> None:
-        for seen, happened in self._waiting:
-            if seen(event):
-                happened.set()
+        for watch in tuple(self._watches):
+            watch.note(event)
         self.on_event(event)
 
     async def _yank(self) -> bool:

@@ -1,0 +1,140 @@
+"""Takes the device state out of a running QEMU, again and again.
+
+Guest RAM stays where it is: a shared mapping, which the capability x-ignore-shared leaves out. `migrate` into
+a pipe prepares itself and writes the ROMs while the guest runs, stops the guest, writes the devices, and
+leaves a QEMU that can go on (decision 0013). See QEMU's docs/devel/migration/main.rst.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+import anyio
+import attrs
+
+from colo.errors import QemuError
+from colo.hypervisor import running
+from colo.hypervisor.vmstate_image import MAX_BYTES
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+    from colo.hypervisor.qmp import QemuEvent, Qmp, Watch
+
+_CAPABILITIES = ("x-ignore-shared", "events")
+_PIPE = "colo-state"
+_CHUNK = 1 << 20
+_COMPLETED = "completed"
+_ENDED = frozenset({_COMPLETED, "failed", "cancelled"})
+_STOPPED = _ENDED | {"device"}
+
+
+@attrs.define(eq=False)
+class _Save:
+    """One migration into a pipe."""
+
+    _qmp: Qmp
+    _stream: Future[bytes]
+    _stopped: Watch
+    _ended: Watch
+
+    @classmethod
+    async def begin(cls, qmp: Qmp) -> Self:
+        reader = await qmp.send_pipe(_PIPE)
+        # From now on until QEMU closes it, so that QEMU never waits for a full pipe.
+        stream = asyncio.get_running_loop().run_in_executor(None, _read_all, reader)
+        save = cls(qmp, stream, qmp.watch(_has_stopped), qmp.watch(_has_ended))
+        await qmp.execute("migrate", {"uri": f"fd:{_PIPE}"})
+        return save
+
+    async def stopped(self) -> None:
+        await self._stopped.wait("migrate to stop the guest")
+
+    async def whole(self) -> None:
+        end = await self._ended.wait("migrate to end")
+        if end.data["status"] != _COMPLETED:
+            why = (await self._qmp.execute("query-migrate")).get("error-desc", end.data["status"])
+            raise QemuError(f"QEMU could not save the state of the VM: {why}", "see QEMU's log")
+
+    async def settled(self) -> None:
+        """Over, well or not; a migration that never ends is a matter of the deadline."""
+        await self._ended.wait("migrate to end")
+
+    async def stream(self) -> bytes:
+        with anyio.fail_after(self._qmp.timeout_s):
+            return await self._stream
+
+
+@attrs.define(eq=False)
+class StateSaver:
+    """The primary's side. `prepare` first, once; then for each checkpoint `stop`, `save`, `cont`, `read`."""
+
+    _qmp: Qmp
+    _save: _Save | None = None
+
+    async def prepare(self) -> None:
+        """Set QEMU up. Raises `QemuError` with what QEMU says cannot be carried."""
+        capabilities = [{"capability": name, "state": True} for name in _CAPABILITIES]
+        await self._qmp.execute("migrate-set-capabilities", {"capabilities": capabilities})
+        blocked = (await self._qmp.execute("query-migrate")).get("blocked-reasons", [])
+        if blocked:
+            raise QemuError(
+                f"QEMU cannot carry the state of this VM: {'; '.join(blocked)}",
+                "remove the device from vm.extra",
+            )
+
+    async def stop(self) -> None:
+        """Begin to save; gives back control when the guest has stopped and its devices are being written."""
+        await self.settle()
+        with anyio.CancelScope(shield=True):  # each command has its deadline
+            save = self._save = await _Save.begin(self._qmp)
+        await save.stopped()
+
+    async def save(self) -> None:
+        """Wait until the device state is whole. Raises `QemuError` when QEMU says that it failed."""
+        await self._current().whole()
+
+    async def settle(self) -> None:
+        """Wait for the end of a save that nobody waits for any more: QEMU refuses to go on before it."""
+        if self._save is not None:
+            await self._save.settled()
+
+    async def cont(self) -> None:
+        """Let the guest run, after a save or without one."""
+        await self.settle()
+        await running.cont(self._qmp)
+
+    async def read(self) -> bytes:
+        """The device state, about 0.35 MB; the guest may run already."""
+        save, self._save = self._current(), None
+        return await save.stream()
+
+    def _current(self) -> _Save:
+        if self._save is None:
+            raise QemuError("no save of the device state was begun", "this is a bug: report it")
+        return self._save
+
+
+def _has_stopped(event: QemuEvent) -> bool:
+    # A guest that was stopped already stops no more.
+    return event.name == "STOP" or (event.name == "MIGRATION" and event.data["status"] in _STOPPED)
+
+
+def _has_ended(event: QemuEvent) -> bool:
+    return event.name == "MIGRATION" and event.data["status"] in _ENDED
+
+
+def _read_all(reader: int) -> bytes:
+    """What comes through the pipe, to its end; what is too much is read but not kept."""
+    chunks, size = [], 0
+    with open(reader, "rb", buffering=0) as pipe:
+        while chunk := pipe.read(_CHUNK):
+            size += len(chunk)
+            if size <= MAX_BYTES:
+                chunks.append(chunk)
+    if size > MAX_BYTES:
+        raise QemuError(
+            f"the device state of {size} bytes is larger than {MAX_BYTES}", "remove devices from vm.extra"
+        )
+    return b"".join(chunks)
