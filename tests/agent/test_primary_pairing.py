@@ -47,8 +47,9 @@ class _Vm:
     def hypervisor(self) -> _Vm:
         return self
 
-    async def stop(self) -> None:
+    async def stop(self) -> float:
         self.calls.append("stop")
+        return 0.0
 
 
 async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -218,6 +219,16 @@ async def test_a_save_that_is_cancelled_at_any_moment_leaves_a_vm_that_runs_on(
                 await vm.save()
             await vm.cont()
             assert await vm.run_state() == "running"
+
+
+async def test_the_time_that_the_guest_stands_still_begins_with_qemus_own_stop(
+    start: Start, qemu: Path
+) -> None:
+    async with start(qemu) as vm:
+        await vm.boot()
+        began = time.monotonic()
+        stood = await vm.stop()
+        assert 0 < stood < (time.monotonic() - began) * 1000
 
 
 async def test_a_guest_that_does_not_run_is_saved_too(start: Start, qemu: Path) -> None:

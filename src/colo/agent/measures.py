@@ -21,13 +21,12 @@ KEPT = 4096
 
 @define
 class CheckpointMeasure:
-    """One checkpoint: milliseconds by phase, what was moved. `pause` is from before the stop to after the
-    resumption.
-    """
+    """One checkpoint: milliseconds by phase, what was moved. `pause` is the time that the VM stood still."""
 
     checkpoint: int
     reason: str
     began: float
+    stopped: float = 0.0
     phases_ms: dict[str, float] = Factory(dict)
     pages: int = 0
     page_bytes: int = 0
@@ -70,6 +69,14 @@ class CheckpointMeasure:
     def mark(self, name: str) -> None:
         """Notes the time since the trigger."""
         self.phases_ms[name] = round((monotonic() - self.began) * 1000, 3)
+
+    def stands(self, since_ms: float) -> None:
+        """The VM has stood still for so long."""
+        self.stopped = monotonic() - since_ms / 1000
+
+    def mark_stopped(self, name: str) -> None:
+        """Notes the time since the VM stopped."""
+        self.phases_ms[name] = round((monotonic() - self.stopped) * 1000, 3)
 
 
 @frozen

@@ -216,13 +216,12 @@ class PrimaryPairing:
         with self._now.phase("drain"):
             await anyio.to_thread.run_sync(self.relay.pause_ingress, _DRAIN_MS)
         with self._now.phase("prepare"):
-            await self.vm.hypervisor.stop()
-        self._now.mark("pause")
+            self._now.stands(await self.vm.hypervisor.stop())
         return events.VmStopped()
 
     async def _save(self) -> events.StateSaved:
-        with self._now.phase("save"):
-            await self.vm.hypervisor.save()
+        await self.vm.hypervisor.save()
+        self._now.mark_stopped("save")
         return events.StateSaved()
 
     async def _collect(self) -> events.PagesCollected:
@@ -246,9 +245,7 @@ class PrimaryPairing:
                 await self.vm.hypervisor.cont()
         finally:
             self.relay.resume_ingress()
-        began = self._now.phases_ms["pause"]
-        self._now.mark("pause")
-        self._now.phases_ms["pause"] = round(self._now.phases_ms["pause"] - began, 3)
+        self._now.mark_stopped("pause")
         return events.VmResumed()
 
     async def _send(self, n: int) -> None:

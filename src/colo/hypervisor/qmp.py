@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
@@ -36,6 +37,8 @@ class QemuEvent:
 
     name: str
     data: Mapping[str, Any]
+    age_ms: float = 0.0
+    """How long ago that was when it came here, by the clock of this host."""
 
 
 @attrs.define(eq=False)
@@ -80,7 +83,8 @@ class _Forwarder(EventListener):
         self._receive = receive
 
     async def put(self, event: Message) -> None:
-        self._receive(QemuEvent(str(event["event"]), event.get("data", {})))  # type: ignore[arg-type]
+        name, data, stamp = str(event["event"]), event.get("data", {}), event.get("timestamp", {})
+        self._receive(QemuEvent(name, data, _age_ms(stamp)))  # type: ignore[arg-type]
 
 
 @attrs.define(eq=False)
@@ -239,3 +243,10 @@ class Qmp:
             return QemuDiedError(await self.death())
         self.give_up("it closed its control socket")
         return QemuDiedError(await self.death())
+
+
+def _age_ms(stamp: Mapping[str, int]) -> float:
+    """0 where QEMU gives no time, or somebody has set the clock since."""
+    if not stamp:
+        return 0.0
+    return max(0.0, (time.time() - stamp["seconds"]) * 1e3 - stamp["microseconds"] / 1e3)

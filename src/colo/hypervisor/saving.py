@@ -48,8 +48,8 @@ class _Save:
         await qmp.execute("migrate", {"uri": f"fd:{_PIPE}"})
         return save
 
-    async def stopped(self) -> None:
-        await self._stopped.wait("migrate to stop the guest")
+    async def stopped(self) -> float:
+        return (await self._stopped.wait("migrate to stop the guest")).age_ms
 
     async def whole(self) -> None:
         end = await self._ended.wait("migrate to end")
@@ -84,12 +84,12 @@ class StateSaver:
                 "remove the device from vm.extra",
             )
 
-    async def stop(self) -> None:
-        """Begin to save; gives back control when the guest has stopped and its devices are being written."""
+    async def stop(self) -> float:
+        """Begin to save. Returns when the guest has stopped and its devices are saved: since how many ms."""
         await self.settle()
         with anyio.CancelScope(shield=True):  # each command has its deadline
             save = self._save = await _Save.begin(self._qmp)
-        await save.stopped()
+        return await save.stopped()
 
     async def save(self) -> None:
         """Wait until the device state is whole. Raises `QemuError` when QEMU says that it failed."""

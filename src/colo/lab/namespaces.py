@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Self
 
 from attrs import asdict, frozen
@@ -49,11 +50,13 @@ class Port:
 
 
 class Network:
-    """Creates namespaces on entry, removes them on exit; names carry this process's id."""
+    """Creates namespaces on entry, removes them on exit; names carry this process's id and a number."""
+
+    _numbers = count(1)
 
     def __init__(self, hosts: dict[str, tuple[Port, ...]]) -> None:
         self._hosts = hosts
-        self._prefix = f"colo{os.getpid()}"
+        self._prefix = f"colo{os.getpid()}.{next(self._numbers)}"
         self._cleanup = ExitStack()
 
     def path(self, host: str) -> str:
