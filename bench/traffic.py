@@ -1,6 +1,6 @@
 """What a client feels: a protected VM against two unprotected ones that work side by side on this machine.
 
-A protected VM is two VMs that compute the same: that is the fair comparison. One unprotected VM alone is shown too.
+A protected VM is two VMs that compute the same: that is the fair comparison. One VM alone is shown too.
 """
 
 from __future__ import annotations
