@@ -2,7 +2,7 @@
 
 Guest RAM stays where it is: a shared mapping, which the capability x-ignore-shared leaves out. `migrate` into
 a pipe prepares itself and writes the ROMs while the guest runs, stops the guest, writes the devices, and
-leaves a QEMU that can go on (decision 0018). See QEMU's docs/devel/migration/main.rst.
+leaves a QEMU that can go on (decision 0013). See QEMU's docs/devel/migration/main.rst.
 """
 
 from __future__ import annotations
