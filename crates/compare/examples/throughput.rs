@@ -14,12 +14,14 @@ use colo_packet::flag;
 /// Segments that one machine is ahead of the other, over all connections.
 const LEAD: usize = 64;
 const ROUNDS: usize = 40;
-/// Segments per connection and round.
+/// Segments per connection and round, at least, and of all connections.
 const BURST: usize = 4;
+const ROUND: usize = 4096;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse().unwrap());
     let connections = arguments.next().unwrap_or(1000);
+    let burst = BURST.max(ROUND / connections);
     let payload = vec![0x5a; arguments.next().unwrap_or(1460)];
     for secondary_ahead in [false, true] {
         let mut compare = Compare::new(Limits {
@@ -30,7 +32,7 @@ fn main() {
         });
         let (mut spent, mut pairs) = (Duration::ZERO, 0);
         for round in 0..ROUNDS {
-            let frames = frames(connections, round, &payload);
+            let frames = frames(connections, burst, round, &payload);
             pairs += frames.len();
             spent += run(&mut compare, frames, secondary_ahead);
         }
@@ -54,14 +56,14 @@ fn main() {
 }
 
 /// One round of all connections, in bursts.
-fn frames(connections: usize, round: usize, payload: &[u8]) -> Vec<Vec<u8>> {
+fn frames(connections: usize, burst: usize, round: usize, payload: &[u8]) -> Vec<Vec<u8>> {
     let frame = |connection: usize, segment: usize| {
         let guest = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 2), 80));
         let client = SocketAddr::from((
             Ipv4Addr::from(0x0a01_0000 + (connection >> 14) as u32),
             connection as u16,
         ));
-        let seq = ((round * BURST + segment) * payload.len()) as u32;
+        let seq = ((round * burst + segment) * payload.len()) as u32;
         let segment = Segment {
             seq,
             ack: 1,
@@ -72,7 +74,7 @@ fn frames(connections: usize, round: usize, payload: &[u8]) -> Vec<Vec<u8>> {
         };
         build::tcp(Route::new(guest, client), &segment)
     };
-    let bursts = (0..connections).flat_map(|connection| (0..BURST).map(move |segment| (connection, segment)));
+    let bursts = (0..connections).flat_map(|connection| (0..burst).map(move |segment| (connection, segment)));
     bursts
         .map(|(connection, segment)| frame(connection, segment))
         .collect()

@@ -5,7 +5,7 @@ use crate::outgoing::{BulkPull, Outgoing};
 use rustls::Connection;
 use rustls_pki_types::ServerName;
 use std::fmt;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, ErrorKind, Write};
 use thiserror::Error;
 use webpki::EndEntityCert;
 
@@ -145,14 +145,18 @@ impl Session {
     }
 
     fn drain(&mut self, decoder: &mut Decoder) -> Result<(), SessionError> {
-        let mut plain = [0; 16 * 1024];
+        let mut reader = self.connection.reader();
         loop {
-            match self.connection.reader().read(&mut plain) {
-                Ok(0) => return Err(SessionError::Closed),
-                Ok(count) => decoder.push(plain.get(..count).unwrap_or_default()),
+            let count = match reader.fill_buf() {
+                Ok([]) => return Err(SessionError::Closed),
+                Ok(plain) => {
+                    decoder.push(plain);
+                    plain.len()
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(SessionError::Socket(error)),
-            }
+            };
+            reader.consume(count);
         }
     }
 
