@@ -6,7 +6,7 @@ use crate::damaged::{Damaged, Why};
 use crate::incoming::{BATCH_SIZE, Base, Incoming};
 use crate::page_set::PageSet;
 use crate::payload::{End, Pages, Payload};
-use crate::sum::Sum;
+use crate::precopy::Precopy;
 use crate::{PAGE, Page};
 
 /// What a bulk message led to.
@@ -31,10 +31,7 @@ pub enum Received {
 pub(crate) struct Inbox {
     ram_pages: u64,
     limit: usize,
-    /// Pages that pre-copy brought and no stored checkpoint has covered yet.
-    precopied: PageSet,
-    /// Of the round of pre-copy under way.
-    round: Sum,
+    precopy: Precopy,
     /// The last checkpoint that was whole. The next one must follow it: it holds only what changed since.
     base: Option<u64>,
     stored: Option<u64>,
@@ -58,8 +55,7 @@ impl Inbox {
         Self {
             ram_pages,
             limit,
-            precopied: PageSet::new(ram_pages),
-            round: Sum::default(),
+            precopy: Precopy::new(ram_pages),
             base: None,
             stored: None,
             complete: BTreeMap::new(),
@@ -109,9 +105,8 @@ impl Inbox {
 
     /// A lost pre-copy message may have been the newest copy of a page that came before: none counts as seen any more.
     fn void_precopy(&mut self) {
-        self.round = Sum::default();
         if self.base.is_none() {
-            self.precopied = PageSet::new(self.ram_pages);
+            self.precopy = Precopy::new(self.ram_pages);
         }
     }
 
@@ -151,23 +146,13 @@ impl Inbox {
 
     /// The cache has this page of pre-copy.
     pub(crate) fn precopied(&mut self, index: u64, page: Option<&Page>) -> Result<(), Why> {
-        self.round.add(index, page);
-        self.precopied.insert(index).map_err(|_| Why::NoSuchPage(index))
+        self.precopy.add(index, page)
     }
 
     fn finish_round<'a>(&mut self, announced: End) -> Result<Accepted<'a>, Why> {
         self.check_precopy()?;
-        let round = std::mem::take(&mut self.round);
-        let found = End {
-            pages: round.pages,
-            device: 0,
-            checksum: round.digest(&[]),
-        };
-        if found == announced {
-            Ok(Accepted::Kept(Received::Stored))
-        } else {
-            Err(Why::differing(found, announced))
-        }
+        self.precopy.end_piece(announced)?;
+        Ok(Accepted::Kept(Received::Stored))
     }
 
     fn keep_pages(&mut self, checkpoint: u64, pages: Pages<'_>, cache: Option<&dyn Base>) -> Result<(), Why> {
@@ -248,14 +233,8 @@ impl Inbox {
         if self.base.is_some() {
             return Ok(());
         }
-        let mut seen = self.precopied.clone();
-        for (index, _) in incoming.pages() {
-            seen.insert(index).map_err(|_| Why::NoSuchPage(index))?;
-        }
-        match self.ram_pages - seen.len() {
-            0 => Ok(()),
-            missing => Err(Why::NotWhole(missing)),
-        }
+        self.precopy
+            .check_whole_with(incoming.pages().map(|(index, _)| index))
     }
 
     /// The oldest checkpoint that is whole and waits.
@@ -273,7 +252,7 @@ impl Inbox {
         self.stored = Some(checkpoint);
         Some((
             incoming,
-            std::mem::replace(&mut self.precopied, PageSet::new(self.ram_pages)),
+            std::mem::replace(&mut self.precopy, Precopy::new(self.ram_pages)).into_pages(),
         ))
     }
 
