@@ -8,7 +8,6 @@ from attrs import frozen
 
 from colo.model.policy.figures import WINDOW_NS
 from colo.model.policy.machine import HALF
-from colo.model.policy.pace import SHARE
 from colo.model.policy.table import State
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ class Measured:
 
 @frozen
 class Account:
-    """The state of a policy. `earliest_ms`, `latest_ms`: from the end of a checkpoint to the next;
-    `earliest_ms` is None in lock-step, `latest_ms` where only need makes one.
+    """The state of a policy. `earliest_ms`, `latest_ms`: from the end of a checkpoint to the next, if one
+    ended now; `earliest_ms` is None in lock-step, `latest_ms` where only need makes one.
     """
 
     mode: str
@@ -55,7 +54,7 @@ def account(policy: Policy, now: int) -> Account:
         why=policy.why,
         outlook=_outlook(policy, now),
         changes=policy.changes,
-        earliest_ms=policy.epochs.earliest_ns / _NS_PER_MS if policy.rests else None,
+        earliest_ms=round(policy.epochs.earliest_ns(now) / _NS_PER_MS, 1) if policy.rests else None,
         latest_ms=latest / _NS_PER_MS if latest else None,
         pace=_pace(policy, latest),
         measured=_measured(policy, now),
@@ -76,11 +75,10 @@ def _outlook(policy: Policy, now: int) -> str:
 
 def _pace(policy: Policy, latest: int) -> str:
     if policy.rests:
-        epochs = policy.epochs
         return (
-            f"{epochs.earliest_ns / _NS_PER_MS:.0f} ms after the last one if an answer waits ({SHARE} times"
-            f" the usual pause of {epochs.pause_ns / _NS_PER_MS:.1f} ms, at least"
-            f" {policy.limits.epoch_min_ms} ms), otherwise {latest / _NS_PER_MS:.0f} ms"
+            f"when an answer waits, {policy.limits.epoch_min_ms} ms after the last one at the earliest, while"
+            f" the VM stands still for less than {policy.limits.paused_percent} % of the time (usual pause:"
+            f" {policy.epochs.pause_ns / _NS_PER_MS:.1f} ms); without one after {latest / _NS_PER_MS:.0f} ms"
         )
     return f"{latest / _NS_PER_MS:.0f} ms after the last one" if latest else "only when needed"
 

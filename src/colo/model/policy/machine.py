@@ -72,9 +72,9 @@ class Policy:
         match event:
             case Done():
                 self._window.finished(event, now)
-                self.epochs.finished(event.pause_ns)
+                self.epochs.finished(event.pause_ns, now)
                 if self.rests:
-                    self._look_at = now + self.epochs.earliest_ns
+                    self._look_at = now + self.epochs.earliest_ns(now)
                 asks: tuple[Trigger, ...] = ()
             case Gauge():
                 self._window.looked(event, now)
