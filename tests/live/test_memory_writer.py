@@ -1,0 +1,56 @@
+"""A guest that writes faster than the link carries is protected all the same, and nothing of it is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import pytest
+
+from colo.lab.pair import Options, Pair
+from colo.lab.records import Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from colo.api.service import Progress
+    from colo.lab.pair import Guest
+
+pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(240)]
+
+# 47 MiB a second over 64 MiB, behind 20 MiB a second: each round leaves more than can be sent in 2 s.
+_LOAD = "/patterns?pages=12000&mib=64"
+_NARROW = Options(
+    checkpoint={"precopy_max_mib_s": 20, "period_ms": 100}, timing={"checkpoint_timeout_ms": 4000}
+)
+
+
+async def _get(pair: Pair, path: str, expected: str) -> Record:
+    name = path.replace("/", "-").replace("?", "-")
+    process = pair.client(f"get{name}", "gets", "--count", "1", "--path", path, "--expect", expected)
+    await anyio.to_thread.run_sync(process.wait, 60.0)
+    record = Record(process.log)
+    record.read()
+    return record
+
+
+async def test_a_writer_that_never_converges_is_slowed_down_protected_and_survives_its_host(
+    tmp_path: Path, lab_guest: Guest
+) -> None:
+    steps: list[Progress] = []
+    async with Pair(tmp_path, lab_guest, _NARROW, boot=True) as pair:
+        await pair.guest_answers()
+        assert (await _get(pair, _LOAD, "writing 12000 random pages/s over 64 MiB")).whole
+        steps = [step async for step in pair.protect("alpha")]
+        assert (await _get(pair, "/patterns/verdict", "intact")).whole
+        before = await pair.status("alpha")
+        pair.kill("alpha")
+        await pair.until("beta", "degraded")
+        verdict = await _get(pair, "/patterns/verdict", "intact")
+    assert steps[-1].phase == "protected"
+    assert max(step.stopped for step in steps) > 0.0
+    rounds = {step.round: step for step in steps if step.phase == "pre-copy"}
+    assert len(rounds) > 3
+    assert all(step.sent_bytes > 0 for step in rounds.values())
+    assert before.state == "protected"
+    assert verdict.whole, verdict.why
