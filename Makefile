@@ -11,7 +11,8 @@ setup:
 
 # colo-core needs Python to link against; pytest covers it.
 test: setup
-	cargo test --quiet --workspace --exclude colo-core
+	COLO_QEMU=$(or $(COLO_QEMU),$(abspath $(CACHE))/qemu/10.0/qemu-system-x86_64) \
+		cargo test --quiet --workspace --exclude colo-core
 	$(BIN)/python -m pytest
 
 check: setup

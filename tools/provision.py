@@ -1,10 +1,11 @@
-"""Makes the QEMUs and the demo guest ready in the cache; started by tools/setup.py, in the venv."""
+"""Makes the QEMUs, firmware and the demo guest ready in the cache; started by tools/setup.py, in the venv."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+import firmware
 import qemu_releases
 
 from colo import guest
@@ -15,6 +16,7 @@ from colo.errors import ColoError
 def main(cache: Path) -> None:
     """Fetches and builds what is missing or of another version; seconds when nothing is."""
     qemu_releases.provide(cache, say)
+    firmware.provide(cache, say)
     guest.build(cache / "guest", cache, guest_program(), say)
 
 

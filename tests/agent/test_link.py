@@ -10,12 +10,13 @@ import attrs
 import pytest
 
 from colo import __version__
-from colo.agent.handshake import Platform, Side
+from colo.agent.handshake import Side
 from colo.agent.link import Link
 from colo.agent.relay_events import RelayEvents
 from colo.agent.seen_token import SeenToken
 from colo.config import NicConfig, UnixUplink, VmConfig
 from colo.errors import ColoError, PeerIncompatibleError, PeerUnreachableError, RefusedError
+from colo.hypervisor import Inventory, Platform
 from colo.model import messages
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def scene(tmp_path: Path, vm: VmConfig) -> Iterator[Scene]:
     played: Any = relay
     link = Link(
         config,
-        Platform("7.2.22", "tcg"),
+        Platform("7.2.22", "tcg", Inventory("pc-q35-7.2", "", "", "")),
         played,
         tls,
         seen,
@@ -97,7 +98,18 @@ def scene(tmp_path: Path, vm: VmConfig) -> Iterator[Scene]:
 
 def hello(vm: VmConfig, **changes: Any) -> messages.Hello:
     shape = messages.VmShape(
-        vm.name, vm.memory_mib, vm.cpus, vm.machine, vm.cpu, (vm.nic[0].mac,), ("stream",), "7.2.22", "tcg"
+        vm.name,
+        vm.memory_mib,
+        vm.cpus,
+        "pc-q35-7.2",
+        vm.cpu,
+        (vm.nic[0].mac,),
+        ("stream",),
+        "7.2.22",
+        "tcg",
+        cpuid="",
+        devices="",
+        memory="",
     )
     return attrs.evolve(messages.Hello(messages.PROTOCOL, __version__, "alpha", SEEN, shape), **changes)
 

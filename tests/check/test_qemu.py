@@ -3,17 +3,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import evolve
 
-from colo.check import Finding, Level, qemu
+from colo.check import Finding, Level
+from colo.check import qemu as check
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from colo.config import Config
 
 pytestmark = pytest.mark.anyio
 
 
 async def found(program: Path) -> dict[str, Finding]:
-    return {finding.name: finding for finding in await qemu.findings(None, str(program))}
+    return {finding.name: finding for finding in await check.findings(None, str(program))}
 
 
 async def test_a_real_qemu_has_all_that_is_needed(qemu: Path) -> None:
@@ -71,3 +75,14 @@ async def test_a_session_that_hangs_is_told_after_the_deadline(
     monkeypatch.setattr("colo.check.qemu._DEADLINE_S", 0.2)
     finding = (await found(script(tmp_path / "qemu", "exec sleep 30")))["QEMU's abilities"]
     assert (finding.level, "did not answer" in finding.message) == (Level.FAIL, True)
+
+
+async def test_the_machine_of_a_configuration_is_tried(qemu: Path, config: Config) -> None:
+    vm = evolve(config.vm, qemu=str(qemu), kernel=None, initrd=None, append="", memory_mib=32, accel="tcg")
+    finding = await check.machine(evolve(config, vm=vm))
+    assert finding.level is Level.OK, finding.message
+    assert "pc-q35-" in finding.message
+    balloon = evolve(vm, extra=("-device", "virtio-balloon-pci"))
+    finding = await check.machine(evolve(config, vm=balloon))
+    assert finding.level is Level.FAIL
+    assert "virtio-balloon-pci" in finding.message

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 ROOT = DOCS.parent
 TEXTS = [*ROOT.glob("*.md"), *sorted(DOCS.glob("*.md"))]
-NARROW = [path for path in TEXTS if path.name not in {"architecture.md", "configuration.md"}]
-"""Those two have tables of their own form."""
+NARROW = [path for path in TEXTS if path.name not in {"architecture.md", "configuration.md", "traps.md"}]
+"""Those have tables of their own form."""
 
 _LIMIT = re.compile(r"`(\w+)` of (\S+\.rs)")
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20}

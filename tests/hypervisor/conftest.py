@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import attrs
 import pytest
 from counting import boot_disk, counting_vm
 
@@ -46,9 +47,11 @@ def start(disk: Path, memory: Path) -> Start:
         machine: str = "q35",
         options: dict[str, Any] | None = None,
         disk: Path = disk,
+        more: tuple[str, ...] = (),
         **changes: object,
     ) -> AsyncIterator[Hypervisor]:
         vm = counting_vm(qemu, disk, machine, **changes)
+        vm = attrs.evolve(vm, extra=(*vm.extra, *more))
         async with anyio.create_task_group() as tasks:
             hypervisor = await Hypervisor.start(
                 vm, memory / name, tasks, **{"timeout_ms": 5000, **(options or {})}

@@ -34,6 +34,19 @@ _CODE = bytes.fromhex(
     "66891e0000"  # mov [0], ebx
     "ebf7"  # jmp loop
 )
+ON_SCREEN = bytes.fromhex(
+    "b800b8"  # mov ax, 0xb800
+    "8ec0"  # mov es, ax
+    "b80010"  # mov ax, 0x1000
+    "8ed8"  # mov ds, ax
+    "fa"  # cli
+    "6631db"  # xor ebx, ebx
+    "6643"  # loop: inc ebx
+    "66891e0000"  # mov [0], ebx
+    "2666891e0000"  # mov es:[0], ebx
+    "ebf1"  # jmp loop
+)
+"""Counts in the memory of a VGA card as well."""
 BACKWARDS = _CODE.replace(bytes.fromhex("6643"), bytes.fromhex("664b"))  # dec ebx
 """Counts down, with code at the same addresses."""
 CARD = NicConfig("52:54:00:c0:10:01", UnixUplink(Path("/nowhere")))
@@ -93,6 +106,20 @@ class Ram:
                 await anyio.sleep(0.005)
 
 
+async def checkpoint(primary: Hypervisor, secondary: Hypervisor, rams: tuple[Ram, Ram]) -> int:
+    """One checkpoint, with the whole RAM; gives the number that it carried."""
+    await primary.stop()
+    await primary.save()
+    ram = rams[0].bytes[:]
+    await primary.cont()
+    state = await primary.read_state()
+    await secondary.stop_clean()
+    rams[1].bytes[:] = ram
+    await secondary.load(state)
+    rams[1].bytes[:] = ram  # what reset and load wrote is mended
+    return rams[1].count()
+
+
 async def printed(hypervisor: Hypervisor, text: str) -> None:
     """Wait until the guest printed it on its console."""
     seen = ""
@@ -107,8 +134,13 @@ async def power_off(hypervisor: Hypervisor) -> None:
     # QEMU 7.2 and 10.0 take this register as a word only; the monitor of 11.1 loses words.
     for command in ("o /w 0x604 0x2000", "o /b 0x605 0x20"):
         await hypervisor._qmp.execute("human-monitor-command", {"command-line": command})
+    await becomes(hypervisor, "shutdown")
+
+
+async def becomes(hypervisor: Hypervisor, state: str) -> None:
+    """Wait for a run state."""
     with anyio.fail_after(10):
-        while await hypervisor.run_state() != "shutdown":  # noqa: ASYNC110
+        while await hypervisor.run_state() != state:  # noqa: ASYNC110
             await anyio.sleep(0.01)
 
 

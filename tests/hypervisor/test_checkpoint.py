@@ -12,13 +12,17 @@ from counting import (
     BACKWARDS,
     CARD,
     COUNTER_AT,
+    MEMORY_MIB,
     Ram,
+    becomes,
     boot_disk,
+    checkpoint,
     power_off,
     printed,
     read_by_peer,
 )
 
+from colo import _core
 from colo.errors import QemuError
 from colo.guest import GUEST_APPEND
 from colo.hypervisor import QmpRefusedError
@@ -29,23 +33,9 @@ if TYPE_CHECKING:
     from conftest import Start
 
     from colo.guest import GuestImage
-    from colo.hypervisor import Hypervisor, QemuEvent
+    from colo.hypervisor import QemuEvent
 
 pytestmark = pytest.mark.anyio
-
-
-async def _checkpoint(primary: Hypervisor, secondary: Hypervisor, rams: tuple[Ram, Ram]) -> int:
-    """One checkpoint, with the whole RAM; gives the number that it carried."""
-    await primary.stop()
-    await primary.save()
-    ram = rams[0].bytes[:]
-    await primary.cont()
-    state = await primary.read_state()
-    await secondary.stop_clean()
-    rams[1].bytes[:] = ram
-    await secondary.load(state)
-    rams[1].bytes[:] = ram  # what reset and load wrote is mended
-    return rams[1].count()
 
 
 @pytest.mark.parametrize(("machine", "times"), [("pc", 5), ("q35", 20)])
@@ -58,7 +48,7 @@ async def test_the_secondary_goes_on_from_what_the_primary_had_every_time(
         await rams[0].counting()
         before = 0
         for _ in range(times):
-            count = await _checkpoint(primary, secondary, rams)
+            count = await checkpoint(primary, secondary, rams)
             assert count > before
             # The number goes on only if the CPU's register was restored too: the guest writes the register.
             await secondary.cont()
@@ -76,7 +66,7 @@ async def test_the_load_takes_the_register_from_the_primary_and_not_from_the_sec
         await rams[1].counting()
         await primary.boot()
         await rams[0].counting()
-        count = await _checkpoint(primary, secondary, rams)
+        count = await checkpoint(primary, secondary, rams)
         rams[1].bytes[COUNTER_AT : COUNTER_AT + 4] = bytes(4)
         await secondary.cont()
         await rams[1].goes_on(0)
@@ -94,7 +84,7 @@ async def test_the_secondary_runs_the_primarys_code_and_not_what_was_translated_
         await rams[1].counting(BACKWARDS)
         await primary.boot()
         await rams[0].counting()
-        count = await _checkpoint(primary, secondary, rams)
+        count = await checkpoint(primary, secondary, rams)
         await secondary.cont()
         await rams[1].goes_on(count)
         assert count < rams[1].count() < count + (1 << 30)
@@ -107,7 +97,7 @@ async def test_the_phases_are_measured(start: Start, qemu: Path) -> None:
         await Ram(primary).counting()
         primary.spans.take()
         secondary.spans.take()
-        await _checkpoint(primary, secondary, (Ram(primary), Ram(secondary)))
+        await checkpoint(primary, secondary, (Ram(primary), Ram(secondary)))
         assert list(primary.spans.take()) == ["stop", "save", "resume", "read"]
         assert list(secondary.spans.take()) == ["stop", "load"]
         assert primary.spans.take() == {}
@@ -142,9 +132,58 @@ async def test_a_guest_that_powered_off_takes_a_load_and_runs(start: Start, qemu
         await rams[1].counting()
         await power_off(secondary)
         assert await secondary.run_state() == "shutdown"
-        count = await _checkpoint(primary, secondary, rams)
+        count = await checkpoint(primary, secondary, rams)
         await secondary.cont()
         await rams[1].goes_on(count)
+
+
+async def test_a_guest_that_panicked_takes_a_load_and_runs(start: Start, qemu: Path) -> None:
+    extra = ("-device", "pvpanic", "-action", "panic=pause")
+    async with start(qemu, "p", more=extra) as primary, start(qemu, "s", more=extra) as secondary:
+        rams = Ram(primary), Ram(secondary)
+        await primary.boot()
+        await rams[0].counting()
+        await secondary.boot()
+        await rams[1].counting()
+        panic = {"command-line": "o /b 0x505 1"}  # pvpanic's port
+        await secondary._qmp.execute("human-monitor-command", panic)
+        await becomes(secondary, "guest-panicked")
+        count = await checkpoint(primary, secondary, rams)
+        await secondary.cont()
+        await rams[1].goes_on(count)
+
+
+async def test_what_the_reset_before_a_load_writes_into_memory_is_seen_by_the_tracker(
+    start: Start, qemu: Path
+) -> None:
+    """A loader device writes at each reset: mending takes what the tracker reports after the load."""
+    at, value = 0x200000, bytes.fromhex("efbeadde")
+    extra = ("-device", f"loader,addr={at},data=0xdeadbeef,data-len=4")
+    options = {"uffd_source": _core}
+    async with (
+        start(qemu, "p", more=extra) as primary,
+        start(qemu, "s", more=extra, options=options) as secondary,
+    ):
+        rams = Ram(primary), Ram(secondary)
+        await primary.boot()
+        await rams[0].counting()
+        ram = _core.GuestRam(secondary.ram_fd, MEMORY_MIB << 20)
+        tracker = _core.Tracker("pagemap-scan", secondary.pid, ram, secondary.uffd)
+        await primary.stop()
+        await primary.save()
+        rams[0].bytes[at : at + 4] = b"ours"
+        rams[1].bytes[:] = rams[0].bytes[:]
+        await secondary.stop_clean()
+        tracker.collect(stopped=True)
+        await secondary.load(await primary.read_state())
+        assert rams[1].bytes[at : at + 4] == value
+        assert _has(tracker.collect(stopped=True), at // _core.PAGE_SIZE)
+
+
+def _has(pages: _core.PageSet, page: int) -> bool:
+    """Whether the set holds a page: adding it to those below it must add nothing to the union."""
+    without, with_it = (len(pages.union(_core.PageSet.all(count))) for count in (page, page + 1))
+    return without == with_it
 
 
 async def test_linux_goes_on_after_several_loads_and_announces_nothing(
@@ -165,7 +204,7 @@ async def test_linux_goes_on_after_several_loads_and_announces_nothing(
             await primary.boot()
             await printed(primary, "colo-guest: ready")
             for _ in range(4):
-                await _checkpoint(primary, secondary, rams)
+                await checkpoint(primary, secondary, rams)
                 await secondary.cont()
                 wire.settimeout(0.1)
                 with pytest.raises(TimeoutError):

@@ -56,6 +56,26 @@ def test_the_vm_starts_stopped_and_stays_when_it_powers_off() -> None:
     assert {"-S", "-no-shutdown", "-nodefaults", "-no-user-config"} <= set(words)
 
 
+def test_the_guests_clock_stands_still_with_it() -> None:
+    """So both copies read the same after a load; docs/operations.md says what the guest does about it."""
+    assert ("-rtc", "base=utc,clock=vm") in _pairs(_VM)
+
+
+def test_flash_of_the_firmware_is_only_read_and_that_of_its_variables_is_each_hosts_own() -> None:
+    vm = attrs.evolve(_VM, machine="pc", firmware=Path("/f/code,1"), firmware_vars=Path("/f/vars"))
+    pairs = _pairs(vm)
+    code = "driver=raw,node-name=firmware,read-only=on,file.driver=file,file.filename=/f/code,,1"
+    variables = "driver=raw,node-name=firmware-vars,read-only=off,file.driver=file,file.filename=/f/vars"
+    assert {("-blockdev", code), ("-blockdev", variables)} <= set(pairs)
+    assert dict(pairs)["-machine"].endswith(",pflash0=firmware,pflash1=firmware-vars")
+
+
+def test_a_microvm_has_the_cards_of_the_other_machines() -> None:
+    machine = dict(_pairs(attrs.evolve(_VM, machine="microvm")))["-machine"]
+    assert "pcie=on" in machine
+    assert "vmport" not in machine
+
+
 def test_cpu_features_that_cannot_be_carried_are_off() -> None:
     cpu = dict(_pairs(attrs.evolve(_VM, cpu="max")))["-cpu"]
     assert cpu.startswith("max,")

@@ -30,7 +30,20 @@ from colo.model.messages import (
     incompatibilities,
 )
 
-SHAPE = VmShape("web", 256, 1, "q35", "qemu64", ("52:54:00:c0:10:01",), ("stream",), "7.2.22", "tcg")
+SHAPE = VmShape(
+    "web",
+    256,
+    1,
+    "pc-q35-7.2",
+    "qemu64",
+    ("52:54:00:c0:10:01",),
+    ("stream",),
+    "7.2.22",
+    "tcg",
+    cpuid="1.EDX:78bfbfd",
+    devices="virtio-net-pci",
+    memory="pc.rom:128",
+)
 HELLO = Hello(PROTOCOL, "0.1.0", "alpha", 3, SHAPE)
 MESSAGES = [
     *(HELLO, Refused("no", 7), Ready(), Plan(4, rest=True), Received(4), Loaded(4), Stored(4)),
@@ -151,3 +164,16 @@ def test_each_difference_is_named_with_both_values() -> None:
         "vm.accel: 'tcg' here, 'kvm' at the peer",
         "node: both are 'alpha'",
     )
+
+
+@pytest.mark.parametrize(("machine", "told"), [("pc-q35-7.2", 0), ("pc-i440fx-10.0", 0), ("microvm", 1)])
+def test_versions_of_qemu_may_differ_where_the_machine_type_has_one(machine: str, told: int) -> None:
+    mine = evolve(HELLO, vm=evolve(SHAPE, machine=machine))
+    theirs = evolve(mine, node="beta", vm=evolve(mine.vm, qemu_version="10.0.2"))
+    sentence = "vm.qemu_version: '7.2.22' here, '10.0.2' at the peer"
+    assert incompatibilities(mine, theirs) == (sentence,) * told
+
+
+def test_an_alias_that_stands_for_two_machine_types_is_a_difference() -> None:
+    theirs = evolve(HELLO, node="beta", vm=evolve(SHAPE, machine="pc-q35-10.0", qemu_version="10.0.2"))
+    assert incompatibilities(HELLO, theirs) == ("vm.machine: 'pc-q35-7.2' here, 'pc-q35-10.0' at the peer",)

@@ -12,7 +12,7 @@ from colo import _core
 from colo.agent import captures
 from colo.agent.captures import Captures
 from colo.agent.duties import Duties
-from colo.agent.handshake import Platform, Side
+from colo.agent.handshake import Side
 from colo.agent.inbox import Inbox
 from colo.agent.journal import Journal
 from colo.agent.link import Link
@@ -27,7 +27,7 @@ from colo.agent.uplinks import uplinks
 from colo.api.endpoint import claim_run_dir
 from colo.api.server import serve
 from colo.errors import ColoError
-from colo.hypervisor.probe import choose_accel, probe
+from colo.hypervisor import probe, try_out
 from colo.lock.client import LeaseClient
 from colo.model.role.events import PrimaryJoined, Shutdown
 from colo.model.role.machine import Role
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from colo._core import Relay
     from colo.config import Config
+    from colo.hypervisor import Platform
     from colo.model import messages
 
 _END_S = 5.0
@@ -55,10 +56,10 @@ async def run(config: Config, *, boot: bool = False, capture: Path | None = None
     """
     if capture is not None:
         captures.prepare(capture)
-    program = await probe(config.vm.qemu)
-    platform = Platform(program.version_text, choose_accel(config.vm.accel, program))
+    await probe(config.vm.qemu)  # a QEMU that is none is told before anything is made
     with ExitStack() as stack:
         control = stack.enter_context(claim_run_dir(config.agent.run_dir))
+        platform = await try_out(config.vm, config.agent.run_dir, config.timing.qmp_timeout_ms)
         stack.enter_context(hold_folder(config.agent.state_dir, "give this VM its own agent.state_dir"))
         seen = SeenToken(config.agent.state_dir, config.vm.name)
         listener = stack.enter_context(closing(listen(config.agent.listen)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from attrs import define, frozen
+from attrs import define
 
 from colo import __version__
 from colo.errors import PeerIncompatibleError, RefusedError
@@ -14,8 +14,12 @@ from colo.model import messages
 if TYPE_CHECKING:
     from colo.agent.seen_token import SeenToken
     from colo.config import Config
+    from colo.hypervisor import Platform
 
-_HINT = "both hosts need the same version of colo and of QEMU, and the same [vm] but for paths and uplinks"
+_HINT = (
+    "both hosts need the same version of colo, the same [vm] but for paths and uplinks, and the same QEMU,"
+    " or a pinned vm.machine (pc-q35-7.2)"
+)
 
 
 class Side(Enum):
@@ -23,14 +27,6 @@ class Side(Enum):
 
     PRIMARY = "primary"
     SECONDARY = "secondary"
-
-
-@frozen
-class Platform:
-    """What this host would run the VM with, found at the agent's start."""
-
-    qemu_version: str
-    accel: str
 
 
 @define
@@ -44,16 +40,20 @@ class Handshake:
 def hello(config: Config, platform: Platform, token: int) -> messages.Hello:
     """What this agent says of itself."""
     vm = config.vm
+    made = platform.inventory
     shape = messages.VmShape(
         name=vm.name,
         memory_mib=vm.memory_mib,
         cpus=vm.cpus,
-        machine=vm.machine,
+        machine=made.machine,
         cpu=vm.cpu,
         nics=tuple(nic.mac.lower() for nic in vm.nic),
         backends=tuple(str(nic.backend) for nic in vm.nic),
         qemu_version=platform.qemu_version,
         accel=platform.accel,
+        cpuid=made.cpuid,
+        devices=made.devices,
+        memory=made.memory,
     )
     return messages.Hello(messages.PROTOCOL, __version__, config.agent.node, token, shape)
 

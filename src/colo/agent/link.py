@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colo._core import Relay, Tls
-    from colo.agent.handshake import Platform
     from colo.agent.seen_token import SeenToken
     from colo.config import Config
+    from colo.hypervisor import Platform
 
 _CONNECT_S = 5.0
 _LINK_HINT = "are both certificates of the same authority? see the log of its agent"

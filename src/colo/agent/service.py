@@ -30,10 +30,10 @@ from colo.model.role.states import State
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from colo.agent.handshake import Platform
     from colo.agent.loop import DecisionLoop
     from colo.agent.measures import CheckpointMeasure
     from colo.agent.protection import Protection
+    from colo.hypervisor import Platform
 
 _SECONDARY = frozenset({State.JOINING, State.STANDBY, State.SEEKING, State.READY, State.FINISHING})
 _PAIRED = frozenset({State.PROTECTED, State.STANDBY, State.CONFIRMING})

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from colo.check.finding import Finding, fail, failed, ok, warn
-from colo.errors import QemuError
+from colo.errors import ColoError, QemuError
+from colo.hypervisor import try_out
 from colo.hypervisor.probe import choose_accel, kvm_refusal, probe
 
 if TYPE_CHECKING:
@@ -30,6 +31,17 @@ async def findings(config: Config | None, program: str) -> list[Finding]:
         return [failed("QEMU", e), _kvm_alone()]
     version = ok("QEMU", f"{found.path} {found.version_text}")
     return [version, _accelerator(config.vm.accel if config else "auto", found), await _capabilities(found)]
+
+
+async def machine(config: Config) -> Finding:
+    """Whether QEMU makes this VM's machine, and can carry its state; see `colo.hypervisor.trial`."""
+    with tempfile.TemporaryDirectory(prefix="colo-check-") as folder:
+        try:
+            tried = await try_out(config.vm, Path(folder), config.timing.qmp_timeout_ms)
+        except ColoError as e:
+            return failed("machine", e)
+    made = tried.inventory
+    return ok("machine", f"{made.machine} with {made.devices or 'no devices'}: saved and loaded in a trial")
 
 
 def _accelerator(wanted: str, found: QemuProgram) -> Finding:

@@ -27,6 +27,6 @@ async def check(config: Config | None, qemu_program: str = "qemu-system-x86_64")
         if agent := deployment.running_agent(config):
             findings.append(agent)
         else:
-            findings += [memory.room(config), network.port(config)]
+            findings += [await qemu.machine(config), memory.room(config), network.port(config)]
         findings.append(await deployment.witness(config))
     return tuple(findings)

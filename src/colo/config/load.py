@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from colo.config.schema import Config
 from colo.config.tables import Problems, read_table
@@ -53,7 +53,7 @@ def _parse(file: Path) -> dict[str, object]:
 
 
 def check_files(config: Config, file: Path = Path("configuration")) -> None:
-    """Raise one `ConfigError` for all files that `config`, read from `file`, names and that cannot be read.
+    """Raise one `ConfigError` for all files that `config`, read from `file`, names and that cannot be used.
 
     Separate from `load`, since commands that only talk to a running agent need no kernel and no certificate.
     """
@@ -64,18 +64,22 @@ def check_files(config: Config, file: Path = Path("configuration")) -> None:
         "tls.key": config.tls.key,
         "vm.kernel": config.vm.kernel,
         "vm.initrd": config.vm.initrd,
+        "vm.firmware": config.vm.firmware,
     }
     for where, path in named.items():
-        if path is not None and (why := _unreadable(path)):
+        if path is not None and (why := _unusable(path, "rb")):
             problems.add(where, f"{path}: {why}")
+    variables = config.vm.firmware_vars
+    if variables is not None and (why := _unusable(variables, "r+b")):
+        problems.add("vm.firmware_vars", f"{variables}: {why}")
     problems.raise_if_any()
 
 
-def _unreadable(file: Path) -> str | None:
+def _unusable(file: Path, mode: Literal["rb", "r+b"]) -> str | None:
     if file.is_dir():
         return "is a folder, not a file"
     try:
-        file.open("rb").close()
+        file.open(mode).close()
     except OSError as error:
         return error.strerror or str(error)
     return None

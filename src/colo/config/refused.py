@@ -23,6 +23,10 @@ _UNSEEN = "another process or device writes guest memory, which the dirty tracke
 _HOLES = "it punches holes into guest memory, which are not reported as written"
 _OUTSIDE = "it keeps state outside of QEMU, which a checkpoint cannot carry"
 _DISK = "a writable local disk is not replicated; only -drive or -blockdev with readonly=on is possible"
+DIRECT_IO = (
+    "the kernel puts what it reads straight into guest memory, which the dirty tracker cannot see:"
+    " no cache=none, cache.direct=on, aio=native"
+)
 _RANDOM = "its answers differ between the two copies, so they could never agree"
 
 REFUSED_OPTIONS: dict[str, str] = {
@@ -70,6 +74,7 @@ REFUSED_WORDS: tuple[tuple[str, str], ...] = (
     (r"virtiofs|virtio-9p", _UNSEEN),
     (r"nvme://|driver\W+nvme\b", _UNSEEN),
     (r"x-remote|xen-", _UNSEEN),
+    (r"^cache=(none|directsync)|cache\.direct=on|aio=native|\"direct\":\s*true", DIRECT_IO),
     (r"tpm", _OUTSIDE),
     (r"usb-host|usb-redir|usb-mtp|smartcard|ccid|pass-?through", _OUTSIDE),
     (r"virtio-rng|rng-", _RANDOM),

@@ -139,7 +139,10 @@ class VmConfig:
     machine: str = attrs.field(
         default="q35",
         metadata=key(
-            Text("pc, q35 or a pinned one like pc-q35-7.2", r"pc|q35|pc-(i440fx|q35)-\d{1,2}\.\d{1,2}")
+            Text(
+                "pc, q35, microvm or a pinned one like pc-q35-7.2",
+                r"pc|q35|microvm|pc-(i440fx|q35)-\d{1,2}\.\d{1,2}",
+            )
         ),
     )
     accel: str = attrs.field(default="auto", metadata=key(Choice(("auto", "kvm", "tcg"))))
@@ -148,6 +151,12 @@ class VmConfig:
         metadata=key(
             Text("CPU model and flags (model,+flag,flag=off)", r"[A-Za-z0-9][A-Za-z0-9_.,=+-]{0,255}")
         ),
+    )
+    firmware: Path | None = attrs.field(
+        default=None, metadata=key(FilePath(expected="path of a flash image (OVMF_CODE)"))
+    )
+    firmware_vars: Path | None = attrs.field(
+        default=None, metadata=key(FilePath(expected="path of a flash image that can be written (OVMF_VARS)"))
     )
     kernel: Path | None = attrs.field(default=None, metadata=key(FilePath(expected="path of a bzImage")))
     initrd: Path | None = attrs.field(default=None, metadata=key(FilePath(expected="path of an initramfs")))
@@ -158,7 +167,7 @@ class VmConfig:
     extra: tuple[str, ...] = attrs.field(default=(), metadata=key(ExtraArguments()))
 
     def inconsistencies(self) -> Iterator[tuple[str, str]]:
-        """Cards that are told apart, CPU flags that can be carried, and a kernel with its arguments."""
+        """Cards that are told apart, CPU flags that can be carried, a kernel with its arguments, flash."""
         for what, count in Counter(nic.mac for nic in self.nic).items():
             if count > 1:
                 yield "nic", f"{count} cards have the MAC address {what}"
@@ -171,6 +180,10 @@ class VmConfig:
                 yield "cpu", f"{flag!r} is refused: {reason}"
         if self.kernel is None and (self.initrd or self.append):
             yield "kernel", "is missing, but initrd or append is given"
+        if self.firmware is None and self.firmware_vars:
+            yield "firmware", "is missing, but firmware_vars is given"
+        if self.firmware and self.machine == "microvm":
+            yield "firmware", "is flash, which microvm does not have; use pc or q35"
 
 
 @attrs.frozen

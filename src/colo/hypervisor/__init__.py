@@ -2,14 +2,18 @@
 
 from colo.hypervisor.errors import QemuDiedError, QmpRefusedError, QmpTimeoutError
 from colo.hypervisor.hypervisor import Hypervisor
+from colo.hypervisor.inventory import Inventory
 from colo.hypervisor.leftover import end_leftover
 from colo.hypervisor.probe import QemuProgram, choose_accel, kvm_refusal, probe
 from colo.hypervisor.qmp import QemuEvent
 from colo.hypervisor.spans import Spans
+from colo.hypervisor.trial import Platform, try_out
 from colo.hypervisor.uffd import UffdSource
 
 __all__ = [
     "Hypervisor",
+    "Inventory",
+    "Platform",
     "QemuDiedError",
     "QemuEvent",
     "QemuProgram",
@@ -21,4 +25,5 @@ __all__ = [
     "end_leftover",
     "kvm_refusal",
     "probe",
+    "try_out",
 ]

@@ -48,7 +48,7 @@ def command_line(program: QemuProgram, vm: VmConfig, accel: str, inherited: Inhe
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-shutdown", "-S"),
         *("-name", vm.name),
         *_memory(vm, inherited.ram),
-        *("-machine", f"{vm.machine},memory-backend=ram,suppress-vmdesc=on,vmport=off,usb=off"),
+        *_machine(vm),
         *("-accel", accel),
         *("-cpu", f"{vm.cpu},{_NEVER}"),
         *("-smp", str(vm.cpus)),
@@ -75,6 +75,24 @@ def _memory(vm: VmConfig, ram: Path) -> tuple[str, ...]:
     # A file, not a memfd: QEMU 10 does not skip memory-backend-memfd with x-ignore-shared.
     backend = f"memory-backend-file,id=ram,size={vm.memory_mib}M,mem-path={escaped(ram)},share=on,prealloc=on"
     return ("-m", f"{vm.memory_mib}M", "-object", backend)
+
+
+def _machine(vm: VmConfig) -> tuple[str, ...]:
+    """With its flash: code that only reads, and variables, each host its own file of them.
+
+    What the guest writes into flash is carried with the device state; the file follows what is loaded.
+    """
+    # microvm has no PCI of its own accord, and its cards would be other ones than everywhere else.
+    kind = "pcie=on" if vm.machine == "microvm" else "vmport=off"
+    machine = f"{vm.machine},memory-backend=ram,suppress-vmdesc=on,usb=off,{kind}"
+    arguments: tuple[str, ...] = ()
+    for unit, (flash, name) in enumerate([(vm.firmware, "firmware"), (vm.firmware_vars, "firmware-vars")]):
+        if flash:
+            machine += f",pflash{unit}={name}"
+            read_only = "off" if unit else "on"
+            file = f"file.driver=file,file.filename={escaped(flash)}"
+            arguments += ("-blockdev", f"driver=raw,node-name={name},read-only={read_only},{file}")
+    return (*arguments, "-machine", machine)
 
 
 def _linux(vm: VmConfig) -> tuple[str, ...]:

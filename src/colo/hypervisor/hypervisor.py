@@ -13,6 +13,7 @@ import attrs
 
 from colo.errors import QemuError
 from colo.hypervisor import running
+from colo.hypervisor.inventory import Inventory, objections, take_inventory
 from colo.hypervisor.launch import Launched, launch, nic_path
 from colo.hypervisor.loading import StateLoader
 from colo.hypervisor.probe import QemuProgram, choose_accel, probe
@@ -142,6 +143,14 @@ class Hypervisor:
             connected = {i: undo.enter_context(connect(nic_path(self._run_dir, i))) for i in self._sockets}
             undo.pop_all()
         return connected
+
+    async def inventory(self) -> Inventory:
+        """What QEMU made of the VM's description."""
+        return await take_inventory(self._qmp)
+
+    async def objections(self) -> tuple[str, ...]:
+        """What of it no checkpoint can carry, a sentence each."""
+        return await objections(self._qmp)
 
     async def boot(self) -> None:
         """Let the VM run for the first time."""

@@ -53,6 +53,8 @@ class Options:
     """What differs from the defaults of a pair: keys of `[vm]`, `[checkpoint]` and `[timing]`, flags."""
 
     vm: dict[str, Any] = Factory(dict)
+    vm_of: dict[str, dict[str, Any]] = Factory(dict)
+    """Keys of `[vm]` of one host only."""
     checkpoint: dict[str, Any] = Factory(dict)
     timing: dict[str, Any] = Factory(dict)
     flags: tuple[str, ...] = ()

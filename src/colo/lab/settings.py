@@ -41,7 +41,7 @@ def agent_toml(
         },
         "tls": {"ca": "ca.pem", "cert": f"{node}.pem", "key": f"{node}.key"},
         "witness": {"address": f"{addresses['witness']}:{WITNESS_PORT}", "node": "witness"},
-        "vm": vm | options.vm,
+        "vm": vm | options.vm | options.vm_of.get(node, {}),
         "checkpoint": options.checkpoint,
         "timing": options.timing,
     }

@@ -7,6 +7,7 @@ MAX_BYTES is not looked at.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import asdict, field, fields, frozen
@@ -28,7 +29,11 @@ _MAX_NICS = 16
 
 _number = and_(ge(0), le(_MAX_INT))
 _name = and_(matches_re(r"[!-~]+"), max_len(128))
+_line = and_(matches_re(r"[ -~]*"), max_len(2048))
 _short = and_(matches_re(r"[ -~]*"), max_len(256))
+
+
+_VERSIONED = re.compile(r"-\d+\.\d+$")
 
 
 def _tidy(text: str) -> str:
@@ -44,6 +49,7 @@ class VmShape:
     memory_mib: int = field(validator=_number)
     cpus: int = field(validator=_number)
     machine: str = field(validator=_short)
+    """The versioned machine type, not its alias: `pc-q35-7.2`."""
     cpu: str = field(validator=_short)
     nics: tuple[str, ...] = field(
         validator=deep_iterable(
@@ -55,6 +61,12 @@ class VmShape:
     """Of each card: frames of one kind mean nothing to the other."""
     qemu_version: str = field(validator=_short)
     accel: str = field(validator=_short)
+    cpuid: str = field(validator=_line)
+    """What the guest's CPUs show, by leaf and register."""
+    devices: str = field(validator=_line)
+    """Types of the devices besides those that every machine of this type has."""
+    memory: str = field(validator=_line)
+    """Sizes of what is memory besides the RAM: flash, video memory, ROMs."""
 
 
 @frozen
@@ -187,8 +199,15 @@ def _build(data: dict[str, Any]) -> Message:
 
 
 def incompatibilities(mine: Hello, theirs: Hello) -> tuple[str, ...]:
-    """Why these two cannot protect a VM together, a sentence for each field; empty when they can."""
+    """Why these two cannot protect a VM together, a sentence for each field; empty when they can.
+
+    QEMU's versions may differ where the machine type has a version of its own: that is what it is for.
+    """
     same = [("protocol", mine.protocol, theirs.protocol), ("version", mine.version, theirs.version)]
-    same += [(f"vm.{f.name}", getattr(mine.vm, f.name), getattr(theirs.vm, f.name)) for f in fields(VmShape)]
+    same += [
+        (f"vm.{f.name}", getattr(mine.vm, f.name), getattr(theirs.vm, f.name))
+        for f in fields(VmShape)
+        if f.name != "qemu_version" or not _VERSIONED.search(mine.vm.machine)
+    ]
     found = tuple(f"{name}: {a!r} here, {b!r} at the peer" for name, a, b in same if a != b)
     return (*found, f"node: both are {mine.node!r}") if mine.node == theirs.node else found

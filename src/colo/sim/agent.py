@@ -205,7 +205,7 @@ class Agent:
 
     def hello(self) -> messages.Hello:
         """What this agent says first."""
-        shape = messages.VmShape("vm", 256, 1, "q35", "qemu64", (), (), "7.2", "tcg")
+        shape = messages.VmShape("vm", 256, 1, "pc-q35-7.2", "qemu64", (), (), "7.2", "tcg", "", "", "")
         return messages.Hello(messages.PROTOCOL, "0", self.host.name, self.role.token, shape)
 
     def accept(self, link: End) -> None:
