@@ -18,6 +18,7 @@ from colo.errors import AgentUnreachableError
 from colo.lab.pair import Guest, Host, Options, Pair
 from colo.lab.process import HostProcess
 from colo.lab.settings import LINK_PORT
+from colo.model.messages import PROTOCOL
 from colo.pki import create_authority, issue_node
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ FAKE_QEMU = """#!/bin/sh
 case "$1" in
 --version | -accel) exec {qemu} "$@" ;;
 esac
+if [ ! -e "$0.tried" ]; then  # the trial at the agent's start
+    touch "$0.tried"
+    exec {qemu} "$@"
+fi
 echo "this machine is haunted" >&2
 exit 1
 """
@@ -147,8 +152,12 @@ async def test_what_only_a_protected_vm_can_do_is_refused(pair: Pair, what: str,
 @pytest.mark.parametrize(
     ("version", "protocol", "message"),
     [
-        ("0.0.9", 1, "beta does not fit: version: '0.1.0' here, '0.0.9' at the peer"),
-        ("9.0.0", 2, "beta is not understood: the peer speaks protocol '2', this agent 1"),
+        ("0.0.9", PROTOCOL, "beta does not fit: version: '0.1.0' here, '0.0.9' at the peer"),
+        (
+            "9.0.0",
+            PROTOCOL + 1,
+            f"beta is not understood: the peer speaks protocol '{PROTOCOL + 1}', this agent {PROTOCOL}",
+        ),
     ],
 )
 async def test_a_peer_of_another_version(pair: Pair, version: str, protocol: int, message: str) -> None:
