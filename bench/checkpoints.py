@@ -19,12 +19,14 @@ LOADS: dict[str, tuple[str, ...] | None] = {
     "GETs": ("gets",),
     "download": ("download", "--mib", "16"),
 }
+PERIOD_MS = 500
+"""More often than by default: there is more to count."""
 _PHASES = ("pause", "drain", "prepare", "save", "collect", "resume", "commit", "loaded")
 
 
 async def measure_checkpoints(guest: Guest, memory_mib: int, seconds: float) -> list[dict[str, Any]]:
     """One row for each load: checkpoints, pause and phases in ms (median, p99), pages and bytes."""
-    options = Options(vm={"memory_mib": memory_mib})
+    options = Options(vm={"memory_mib": memory_mib}, checkpoint={"period_ms": PERIOD_MS})
     with TemporaryDirectory(prefix="colo-bench-") as folder:
         async with Pair(Path(folder), guest, options) as pair:
             await pair.protected()
