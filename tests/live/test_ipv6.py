@@ -25,6 +25,7 @@ async def test_a_hundred_gets_over_ipv6_are_answered_in_lockstep_without_a_misma
 ) -> None:
     async with Pair(tmp_path, lab_guest, LOCKSTEP) as pair:
         await pair.protected()
+        await pair.guest_answers(GUEST_ADDRESS6)
         await run(pair, "first", "gets", "--count", "5", address=GUEST_ADDRESS6)
         await pair.checkpoint()
         before = await pair.status("alpha")

@@ -24,6 +24,7 @@ async def test_a_download_an_upload_and_an_ipv6_connection_outlive_the_primary(
 ) -> None:
     async with Pair(tmp_path, lab_guest) as pair:
         await pair.protected()
+        await pair.guest_answers(GUEST_ADDRESS6)
         size = mib(48)
         transfers = [
             start(pair, kind, kind, "--count", "1", "--mib", size) for kind in ("download", "upload")

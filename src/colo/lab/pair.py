@@ -197,9 +197,9 @@ class Pair:
             pass
         await self.guest_answers()
 
-    async def guest_answers(self) -> None:
-        """Waits until the guest's services answer the client."""
-        client = self.client("boot", "await-guest")
+    async def guest_answers(self, address: str = GUEST_ADDRESS) -> None:
+        """Waits until the guest's services answer the client; over IPv6 some seconds later (DAD)."""
+        client = self.client(f"boot-{address}", "await-guest", address=address)
         if await anyio.to_thread.run_sync(client.wait, 2 * _BOOT_S) != 0:
             raise ColoError("the guest does not answer", f"read {client.log}")
 
