@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 GUEST_ADDRESS, GUEST_ADDRESS6 = "10.77.0.2", "fd77::2"
 GUEST_MAC = "52:54:00:c0:10:01"
 LINK_PORT, WITNESS_PORT = 7700, 7790
+PERIOD_MS = 500
+"""More often than by default: more checkpoints for faults to meet."""
 
 
 def agent_toml(
@@ -42,7 +44,7 @@ def agent_toml(
         "tls": {"ca": "ca.pem", "cert": f"{node}.pem", "key": f"{node}.key"},
         "witness": {"address": f"{addresses['witness']}:{WITNESS_PORT}", "node": "witness"},
         "vm": vm | options.vm | options.vm_of.get(node, {}),
-        "checkpoint": options.checkpoint,
+        "checkpoint": {"period_ms": PERIOD_MS} | options.checkpoint,
         "timing": options.timing,
     }
     text = "\n".join(_table(name, values) for name, values in tables.items())
