@@ -47,8 +47,8 @@ class _Vm:
     def hypervisor(self) -> _Vm:
         return self
 
-    async def stop(self) -> float:
-        self.calls.append("stop")
+    async def begin_save(self) -> float:
+        self.calls.append("begin_save")
         return 0.0
 
 
@@ -72,6 +72,6 @@ async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None
         await anyio.lowlevel.checkpoint()
         relay.loop_lives.set()
     assert relay.read
-    assert vm.calls == ["stop"]
+    assert vm.calls == ["begin_save"]
     assert posted == [events.VmStopped()]
     assert sent == [messages.Plan(1, rest=False)]

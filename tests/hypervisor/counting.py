@@ -108,7 +108,7 @@ class Ram:
 
 async def checkpoint(primary: Hypervisor, secondary: Hypervisor, rams: tuple[Ram, Ram]) -> int:
     """One checkpoint, with the whole RAM; gives the number that it carried."""
-    await primary.stop()
+    await primary.begin_save()
     await primary.save()
     ram = rams[0].bytes[:]
     await primary.cont()

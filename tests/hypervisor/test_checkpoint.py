@@ -117,7 +117,7 @@ async def test_a_clean_stop_leaves_the_run_state_of_a_failed_load(start: Start, 
 async def test_a_paused_guest_is_stopped_clean_all_the_same(start: Start, qemu: Path) -> None:
     async with start(qemu) as vm:
         await vm.boot()
-        await vm.stop()
+        await vm.begin_save()
         await vm.save()
         await vm.stop_clean()
         assert await vm.run_state() == "restore-vm"
@@ -169,7 +169,7 @@ async def test_what_the_reset_before_a_load_writes_into_memory_is_seen_by_the_tr
         await rams[0].counting()
         ram = _core.GuestRam(secondary.ram_fd, MEMORY_MIB << 20)
         tracker = _core.Tracker("pagemap-scan", secondary.pid, ram, secondary.uffd)
-        await primary.stop()
+        await primary.begin_save()
         await primary.save()
         rams[0].bytes[at : at + 4] = b"ours"
         rams[1].bytes[:] = rams[0].bytes[:]
@@ -238,10 +238,10 @@ async def test_damaged_device_state_is_refused_and_named(start: Start, qemu: Pat
 async def test_a_checkpoint_that_was_given_up_does_not_disturb_the_next(start: Start, qemu: Path) -> None:
     async with start(qemu) as vm:
         await vm.boot()
-        await vm.stop()  # and nobody waits for the end of the save
+        await vm.begin_save()  # and nobody waits for the end of the save
         await vm.cont()
         assert await vm.run_state() == "running"
-        await vm.stop()
+        await vm.begin_save()
         await vm.save()
         await vm.cont()
         assert 100_000 < len(await vm.read_state()) < 4_000_000
@@ -254,7 +254,7 @@ async def test_a_save_that_is_cancelled_at_any_moment_leaves_a_vm_that_runs_on(
         await vm.boot()
         for moment in range(12):
             with anyio.move_on_after(moment / 1000):
-                await vm.stop()
+                await vm.begin_save()
                 await vm.save()
             await vm.cont()
             assert await vm.run_state() == "running"
@@ -266,13 +266,13 @@ async def test_the_time_that_the_guest_stands_still_begins_with_qemus_own_stop(
     async with start(qemu) as vm:
         await vm.boot()
         began = time.monotonic()
-        stood = await vm.stop()
+        stood = await vm.begin_save()
         assert 0 < stood < (time.monotonic() - began) * 1000
 
 
 async def test_a_guest_that_does_not_run_is_saved_too(start: Start, qemu: Path) -> None:
     async with start(qemu) as vm:
-        await vm.stop()
+        await vm.begin_save()
         await vm.save()
         assert len(await vm.read_state()) > 100_000
 

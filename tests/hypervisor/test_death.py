@@ -37,7 +37,7 @@ async def test_death_is_noticed_with_its_cause(start: Start, qemu: Path) -> None
             await vm.died.wait()
         assert "SIGKILL" in vm.why_died
         with pytest.raises(QemuDiedError, match="SIGKILL"):
-            await vm.stop()
+            await vm.begin_save()
 
 
 async def test_a_save_ends_with_qemu(start: Start, qemu: Path) -> None:
@@ -48,7 +48,7 @@ async def test_a_save_ends_with_qemu(start: Start, qemu: Path) -> None:
 
             async def save() -> None:
                 with pytest.raises(QemuDiedError, match="SIGKILL"):
-                    await vm.stop()
+                    await vm.begin_save()
 
             tasks.start_soon(save)
             await anyio.wait_all_tasks_blocked()
@@ -60,7 +60,7 @@ async def test_a_frozen_qemu_misses_the_deadline_and_is_killed(start: Start, qem
         await vm.boot()
         os.kill(vm.pid, signal.SIGSTOP)
         with pytest.raises(QmpTimeoutError, match="no answer to getfd within 300 ms; it was killed"):
-            await vm.stop()
+            await vm.begin_save()
         with anyio.fail_after(1):
             await vm.died.wait()
         assert "no answer to getfd" in vm.why_died
@@ -123,7 +123,7 @@ async def test_quit_and_kill_leave_nothing(start: Start, qemu: Path, memory: Pat
 async def test_guest_memory_is_in_no_folder_once_qemu_runs(start: Start, qemu: Path, memory: Path) -> None:
     async with start(qemu) as vm:
         await vm.boot()
-        await vm.stop()
+        await vm.begin_save()
         await vm.save()
         (folder,) = (memory / "vm").glob("colo-vm-*")
         assert list(folder.iterdir()) == []

@@ -162,7 +162,7 @@ async def test_the_pages_that_a_guest_writes_under_kvm_are_reported_and_its_stat
         tracker = core.Tracker(
             "pagemap-scan", primary.pid, core.GuestRam(primary.ram_fd, MEMORY_MIB << 20), primary.uffd
         )
-        await primary.stop()
+        await primary.begin_save()
         tracker.collect(stopped=True)
         await primary.cont()
         before = 0

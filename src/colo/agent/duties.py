@@ -149,7 +149,7 @@ class Duties:
             self.tell_role(events.VmDied("it had ended already"))
             return
         hypervisor = self.vm.hypervisor
-        fence = SelfFence.of_process(hypervisor.pid, lambda: self.relay.gate(0), hypervisor.halt)
+        fence = SelfFence.of_process(hypervisor.pid, lambda: self.relay.gate(0), hypervisor.stop)
         try:
             report = await fence.fence(why)
         finally:

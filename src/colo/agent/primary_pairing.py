@@ -216,7 +216,7 @@ class PrimaryPairing:
         with self._now.phase("drain"):
             await anyio.to_thread.run_sync(self.relay.pause_ingress, _DRAIN_MS)
         with self._now.phase("prepare"):
-            self._now.stands(await self.vm.hypervisor.stop())
+            self._now.stands(await self.vm.hypervisor.begin_save())
         return events.VmStopped()
 
     async def _save(self) -> events.StateSaved:

@@ -162,17 +162,17 @@ class Hypervisor:
             await self._saver.cont()
         self._loader.ran = True
 
-    async def halt(self) -> None:
+    async def stop(self) -> None:
         """Stop the guest at once, with nothing saved."""
         await self._qmp.execute("stop")
 
-    async def stop(self) -> float:
+    async def begin_save(self) -> float:
         """Begin to save the device state (primary): the guest runs on while QEMU prepares, and then stops.
 
         Returns how many ms the guest has stood still by now.
         """
         with self.spans("stop"):
-            return await self._saver.stop()
+            return await self._saver.begin()
 
     async def save(self) -> None:
         """Wait until QEMU has saved the device state of the stopped guest."""

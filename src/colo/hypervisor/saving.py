@@ -68,7 +68,7 @@ class _Save:
 
 @attrs.define(eq=False)
 class StateSaver:
-    """The primary's side. `prepare` first, once; then for each checkpoint `stop`, `save`, `cont`, `read`."""
+    """The primary's side. `prepare` first, once; then for each checkpoint `begin`, `save`, `cont`, `read`."""
 
     _qmp: Qmp
     _save: _Save | None = None
@@ -84,7 +84,7 @@ class StateSaver:
                 "remove the device from vm.extra",
             )
 
-    async def stop(self) -> float:
+    async def begin(self) -> float:
         """Begin to save. Returns when the guest has stopped and its devices are saved: since how many ms."""
         await self.settle()
         with anyio.CancelScope(shield=True):  # each command has its deadline

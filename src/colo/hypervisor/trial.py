@@ -76,7 +76,7 @@ async def _ask(hypervisor: Hypervisor) -> Platform:
 
 async def _save_and_load(hypervisor: Hypervisor) -> None:
     await hypervisor.boot()
-    await hypervisor.stop()
+    await hypervisor.begin_save()
     await hypervisor.save()
     state = await hypervisor.read_state()
     await hypervisor.stop_clean()
