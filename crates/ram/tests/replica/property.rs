@@ -39,16 +39,21 @@ fn harm() -> impl Strategy<Value = Harm> {
     ]
 }
 
+/// What a harm before this one has already emptied cannot be harmed again.
 fn inflict(harm: &Harm, sent: &mut Vec<(u8, Vec<u8>)>) {
     match harm {
         Harm::Flip { message, byte, bit } => {
             let (_, payload) = message.get_mut(sent);
-            let at = byte.index(payload.len());
-            payload[at] ^= 1 << bit;
+            if !payload.is_empty() {
+                let at = byte.index(payload.len());
+                payload[at] ^= 1 << bit;
+            }
         }
         Harm::Cut { message, byte } => {
             let (_, payload) = message.get_mut(sent);
-            payload.truncate(byte.index(payload.len()));
+            if !payload.is_empty() {
+                payload.truncate(byte.index(payload.len()));
+            }
         }
         Harm::Lose { message } => {
             sent.remove(message.index(sent.len()));
