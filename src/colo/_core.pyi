@@ -51,6 +51,9 @@ class GuestRam:
         tracker reports it, so everything has to be copied again. Raises OSError.
         """
 
+    def hash(self) -> int:
+        """xxh3-64 of all of it; means something while the VM is stopped. Fills holes: ask `blocks` first."""
+
 @final
 class PageSet:
     """Numbers of guest pages. Immutable."""

@@ -12,6 +12,7 @@ from colo.agent.replica_pairing import AT_ONCE, ReplicaPairing
 from colo.model import messages
 from colo.model.checkpoint import events
 from colo.model.checkpoint.secondary_table import State
+from colo.model.role import events as role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,10 @@ class _World:
     """Stands for the relay, the VM with its hypervisor and tracker, and the replica: notes what is called."""
 
     newer: int = 0
+    cache: int = 7
+    ram: int = 7
+    told: list[Any] = field(factory=list)
+    verified: list[tuple[int, str]] = field(factory=list)
     pages: int = 8
     calls: list[str] = field(factory=list)
 
@@ -45,6 +50,14 @@ class _World:
     def restore(self, _dirty: object) -> int:
         self.calls.append("restore")
         return self.newer
+
+    def cache_hash(self) -> int:
+        self.calls.append("hash cache")
+        return self.cache
+
+    def ram_hash(self) -> int:
+        self.calls.append("hash VM")
+        return self.ram
 
     def device(self, n: int) -> bytes:
         return str(n).encode()
@@ -71,8 +84,13 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def _through(world: _World, *happens: events.SecondaryEvent) -> tuple[ReplicaPairing, list[Any]]:
-    """A pairing after these events, each when no step is under way."""
+_SETTLED = (State.RUNNING, State.RESTING, State.READY, State.EMPTY, State.LOST)
+
+
+async def _through(
+    world: _World, *happens: events.SecondaryEvent | messages.RamHash
+) -> tuple[ReplicaPairing, list[Any]]:
+    """A pairing after these events, each when no step is under way, and what it sent."""
     post, posted = anyio.create_memory_object_stream[Any](8)
     sent: list[Any] = []
     async with anyio.create_task_group() as tasks, post, posted:
@@ -83,13 +101,17 @@ async def _through(world: _World, *happens: events.SecondaryEvent) -> tuple[Repl
             anything,
             tasks,
             post.send_nowait,
-            lambda _: None,
+            world.told.append,
             sent.append,
             anything,
+            lambda n, memory: world.verified.append((n, memory)),
         )
         for event in happens:
+            if isinstance(event, messages.RamHash):
+                pairing.verification.announce(event.checkpoint, event.value)
+                continue
             pairing.feed(event, 0)
-            while pairing.machine.state not in (State.RUNNING, State.RESTING, State.READY, State.EMPTY):
+            while pairing.machine.state not in _SETTLED:
                 pairing.feed(await posted.receive(), 0)
     return pairing, sent
 
@@ -117,3 +139,58 @@ async def test_a_copy_that_rests_is_loaded_when_the_primary_is_lost() -> None:
     pairing, _ = await _through(world, *_came(1, rest=False), *_came(2, rest=True), lost)
     assert world.calls[-4:] == ["restore", "load 2", "restore", "cont"]
     assert pairing.machine.state is State.READY
+
+
+async def test_memory_is_compared_once_it_is_stored_and_once_more_before_the_copy_runs() -> None:
+    world = _World()
+    await _through(world, messages.RamHash.of(1, 7), *_came(1, rest=False))
+    assert world.calls == [
+        "asked",
+        "store 1",
+        "hash cache",
+        "stop",
+        "restore",
+        "load 1",
+        "restore",
+        "hash VM",
+        "cont",
+    ]
+    assert world.verified == [(1, "cache"), (1, "VM")]
+
+
+async def test_without_a_hash_of_the_primary_nothing_is_compared() -> None:
+    world = _World()
+    await _through(world, *_came(1, rest=False), messages.RamHash.of(3, 8), *_came(2, rest=False))
+    assert not [call for call in world.calls if call.startswith("hash")]
+    assert world.verified == []
+
+
+async def test_a_cache_that_differs_is_refused_before_the_copy_is_touched() -> None:
+    world = _World(cache=8)
+    pairing, _ = await _through(world, messages.RamHash.of(1, 7), *_came(1, rest=False))
+    assert pairing.machine.state is State.LOST
+    assert world.calls == ["asked", "store 1", "hash cache"]
+    assert world.told[-1] == role.ReplicaFailed(
+        "checkpoint 1 failed at store: the RAM cache is not what the primary's RAM was at the cut"
+        " (xxh3 0000000000000008 instead of 0000000000000007)"
+    )
+
+
+async def test_a_copy_whose_ram_differs_never_runs() -> None:
+    world = _World(ram=8)
+    pairing, _ = await _through(world, messages.RamHash.of(1, 7), *_came(1, rest=False))
+    assert pairing.machine.state is State.LOST
+    assert "cont" not in world.calls
+    assert "failed at mend: the VM's RAM is not" in world.told[-1].why
+    assert world.verified == [(1, "cache")]
+
+
+async def test_a_copy_that_rests_is_compared_with_its_own_checkpoint_when_it_is_loaded_after_all() -> None:
+    world = _World()
+    hashes = [messages.RamHash.of(n, 7) for n in (1, 2)]
+    first, second = _came(1, rest=False), _came(2, rest=True)
+    coming = messages.RamHash.of(3, 9)
+    lost = events.PrimaryLost("silent")
+    await _through(world, hashes[0], *first, hashes[1], *second, coming, lost)
+    assert world.calls[-5:] == ["restore", "load 2", "restore", "hash VM", "cont"]
+    assert world.verified == [(1, "cache"), (1, "VM"), (2, "cache"), (2, "VM")]

@@ -114,3 +114,13 @@ def _segments(elf: bytes) -> set[int]:
     (start,) = struct.unpack_from("<Q", elf, 32)
     size, count = struct.unpack_from("<HH", elf, 54)
     return {struct.unpack_from("<I", elf, start + n * size)[0] for n in range(count)}
+
+
+def test_the_hash_of_guest_ram_is_that_of_its_bytes(fd: int) -> None:
+    ram = _core.GuestRam(fd, SIZE)
+    empty = ram.hash()
+    os.pwrite(fd, b"\x01", SIZE - 1)
+    written = ram.hash()
+    os.pwrite(fd, b"\x00", SIZE - 1)
+    assert written != empty
+    assert ram.hash() == empty

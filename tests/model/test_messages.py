@@ -19,6 +19,7 @@ from colo.model.messages import (
     Loaded,
     Message,
     Plan,
+    RamHash,
     Ready,
     Received,
     Refused,
@@ -46,8 +47,8 @@ SHAPE = VmShape(
 )
 HELLO = Hello(PROTOCOL, "0.1.0", "alpha", 3, SHAPE)
 MESSAGES = [
-    *(HELLO, Refused("no", 7), Ready(), Plan(4, rest=True), Received(4), Loaded(4), Stored(4)),
-    *(Resign(), Goodbye("bye")),
+    *(HELLO, Refused("no", 7), Ready(), Plan(4, rest=True), RamHash.of(4, 2**64 - 1), Received(4)),
+    *(Loaded(4), Stored(4), Resign(), Goodbye("bye")),
 ]
 
 
@@ -78,6 +79,10 @@ def test_every_kind_of_message_is_tried() -> None:
         b'{"kind": "plan", "checkpoint": 4}',
         b'{"kind": "plan", "checkpoint": 4, "rest": 1}',
         b'{"kind": "plan", "checkpoint": 4, "rest": "no"}',
+        b'{"kind": "ram-hash", "checkpoint": 4, "xxh3": 18446744073709551615}',
+        b'{"kind": "ram-hash", "checkpoint": 4, "xxh3": "fffffffffffffff"}',
+        b'{"kind": "ram-hash", "checkpoint": 4, "xxh3": "fffffffffffffff\\n"}',
+        b'{"kind": "ram-hash", "checkpoint": 4, "xxh3": "10000000000000000"}',
         b'{"kind": "received", "checkpoint": -1}',
         b'{"kind": "received", "checkpoint": 9223372036854775808}',
         b'{"kind": "received", "checkpoint": 4, "more": 1}',

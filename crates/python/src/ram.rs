@@ -26,6 +26,10 @@ impl GuestRam {
     fn blocks(&self) -> PyResult<u64> {
         self.0.blocks().map_err(from_ram)
     }
+
+    fn hash(&self, py: Python<'_>) -> PyResult<u64> {
+        py.detach(|| self.0.hash()).map_err(from_ram)
+    }
 }
 
 #[pyclass(frozen, module = "colo._core")]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from colo.agent.link import Link
     from colo.agent.measures import CheckpointMeasure, Measures
     from colo.agent.precopy import Copied
+    from colo.agent.verification import Memory
     from colo.config import Config
     from colo.hypervisor import QemuEvent
     from colo.model.policy.machine import Policy
@@ -233,6 +234,7 @@ class Duties:
                 tell_role=self.tell_role,
                 send=self.link.send,
                 replica=replica,
+                verified=lambda n, memory: self.inbox.post(lambda: self._verified(n, memory)),
             )
         except FAILURES as error:
             await self._failed("the replica did not start", error)
@@ -247,6 +249,17 @@ class Duties:
         """An event of the current pairing, if this is the secondary of one."""
         if self.replica is not None:
             self.replica.feed(event, self.now())
+
+    def announced(self, checkpoint: int, ram_hash: int) -> None:
+        """What the primary's RAM was at this cut, if this is the secondary of a pairing."""
+        if self.replica is not None:
+            self.replica.verification.announce(checkpoint, ram_hash)
+
+    def _verified(self, checkpoint: int, memory: Memory) -> None:
+        self.measures.verified[memory] += 1
+        self.journal.note(
+            "verified", f"{memory}: what the primary's RAM was", checkpoint=checkpoint, memory=memory
+        )
 
     def _end_pairing(self, why: str) -> None:
         if self.primary is not None:

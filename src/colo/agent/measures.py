@@ -93,6 +93,8 @@ class Measures:
     """Kept over pairings."""
 
     def __init__(self) -> None:
+        self.verified: Counter[str] = Counter()
+        """How often memory here was found to be what the primary's was."""
         self._by_reason: Counter[str] = Counter()
         self._done: deque[CheckpointMeasure] = deque(maxlen=KEPT)
 

@@ -60,6 +60,7 @@ class PrimaryPairing:
     _backlog: PageSet | None = None
     _precopy: PreCopy | None = None
     _encoder: Encoder | None = None
+    _ram_hash: int | None = None
     _compression: Compression = field(init=False)
     _steps: Steps = field(init=False)
 
@@ -228,6 +229,9 @@ class PrimaryPairing:
         with self._now.phase("collect"):
             pages, size = await anyio.to_thread.run_sync(self._gather)
         self._now.pages, self._now.page_bytes = pages, size
+        if self.config.checkpoint.verify:
+            with self._now.phase("verify"):
+                self._ram_hash = await anyio.to_thread.run_sync(self.vm.ram.hash)
         return events.PagesCollected(pages, size)
 
     def _gather(self) -> tuple[int, int]:
@@ -253,5 +257,7 @@ class PrimaryPairing:
         assert self._encoder is not None
         state = await self.vm.hypervisor.read_state()
         self._now.state_bytes = len(state)
+        if self._ram_hash is not None:
+            self.send(messages.RamHash.of(n, self._ram_hash))
         self._now.sending()
         self.relay.send_state(n, self._staging, state, self._encoder, self._compression.choose())

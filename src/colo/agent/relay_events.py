@@ -81,6 +81,8 @@ class RelayEvents:
                 self._peer_ready()
             case messages.Plan(n, rest):
                 self.duties.to_replica(checkpoint.Planned(n, rest))
+            case messages.RamHash(n):
+                self.duties.announced(n, message.value)
             case messages.Received(n):
                 self.duties.to_primary(checkpoint.ReceivedByPeer(n))
             case messages.Loaded(n):

@@ -10,6 +10,7 @@ from attrs import define, field
 
 from colo import _core
 from colo.agent.steps import Steps
+from colo.agent.verification import Verification
 from colo.model import messages
 from colo.model.checkpoint import actions, events
 from colo.model.checkpoint.secondary import Secondary
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from colo._core import Relay, Replica
     from colo.agent.local_vm import LocalVm
+    from colo.agent.verification import Memory
     from colo.config import Config
 
 _MIB = 1 << 20
@@ -53,7 +55,9 @@ class ReplicaPairing:
     tell_role: Callable[[role.Event], None]
     send: Callable[[messages.Message], None]
     replica: Replica
+    verified: Callable[[int, Memory], None]
     machine: Secondary = field(factory=Secondary)
+    verification: Verification = field(init=False)
     _steps: Steps = field(init=False)
     _whole: bool = False
     """The SVM's RAM holds a whole checkpoint, so that only written pages have to be restored."""
@@ -61,6 +65,7 @@ class ReplicaPairing:
 
     def __attrs_post_init__(self) -> None:
         self._steps = Steps(self.tasks, self.post)
+        self.verification = Verification(self.replica, self.verified)
         self._timed = {
             actions.StorePages: ("store", self._store),
             actions.StopSvm: ("stop", self._stop),
@@ -122,6 +127,7 @@ class ReplicaPairing:
         # One that is stuck is found now, even if it rests, and not at the take-over.
         await self.vm.hypervisor.run_state()
         newer = await anyio.to_thread.run_sync(self.replica.store, n)
+        await self.verification.check(n, "cache")
         if self.machine.stopped and newer >= AT_ONCE:
             await self._restore(n)
         return events.Stored()
@@ -146,8 +152,9 @@ class ReplicaPairing:
         await self.vm.hypervisor.load(self.replica.device(n))
         return events.DevicesLoaded()
 
-    async def _mend(self, _n: int) -> events.Mended:
+    async def _mend(self, n: int) -> events.Mended:
         await anyio.to_thread.run_sync(lambda: self.replica.restore(self.vm.tracker().collect(stopped=True)))
+        await self.verification.check(n, "VM")
         return events.Mended()
 
     async def _resume(self, _n: int) -> events.SvmResumed:

@@ -75,6 +75,7 @@ class Service:
                 summary.last.phases_ms if summary.last else {},
                 summary.median_pause_ms,
                 summary.last.sent_counts() if summary.last else {},
+                dict(duties.measures.verified),
             ),
             traffic=self.loop.relay.stats(),
             divergences=divergences.by_kind(self.loop.relay),

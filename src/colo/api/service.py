@@ -15,7 +15,8 @@ from attrs import Factory, frozen
 class Checkpoints:
     """Counted since the agent started. `last_phases_ms`: stop, save, resume, send ... of the last.
     `last_sent`: its pages by the way they went to the secondary (zero, equal, delta, lz4, raw), and its
-    bytes, bytes_before and bytes_sent.
+    bytes, bytes_before and bytes_sent. `verified`: how often the secondary's memory (cache, VM) was
+    compared with the primary's and equal; on the secondary, with `checkpoint.verify`.
     """
 
     total: int = 0
@@ -23,6 +24,7 @@ class Checkpoints:
     last_phases_ms: dict[str, float] = Factory(dict)
     median_pause_ms: float | None = None
     last_sent: dict[str, int] = Factory(dict)
+    verified: dict[str, int] = Factory(dict)
 
 
 @frozen

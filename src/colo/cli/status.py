@@ -87,6 +87,7 @@ def details(status: Status) -> dict[str, object]:
     return {
         "last phases": ", ".join(f"{name} {ms:.1f} ms" for name, ms in phases.items()),
         "last sent": last_sent(status.checkpoints.last_sent),
+        "verified": counted(status.checkpoints.verified) if status.checkpoints.verified else None,
         "divergences": counted(status.divergences),
         "traffic": counted(status.traffic),
     }

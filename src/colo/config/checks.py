@@ -91,6 +91,19 @@ class Integer:
 
 
 @attrs.frozen
+class Flag:
+    """Yes or no."""
+
+    expected: str = "true or false"
+
+    def read(self, raw: object, base: Path) -> bool:  # noqa: ARG002
+        """Refuse all but TOML's true and false."""
+        if not isinstance(raw, bool):
+            raise TypeError("is neither")
+        return raw
+
+
+@attrs.frozen
 class Choice:
     """One of a few words."""
 

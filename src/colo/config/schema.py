@@ -16,6 +16,7 @@ from colo.config.checks import (
     Address,
     Choice,
     FilePath,
+    Flag,
     HostPort,
     Integer,
     MacAddress,
@@ -204,6 +205,7 @@ class CheckpointConfig:
     epoch_max_ms: int = attrs.field(default=200, metadata=key(Integer(5, 60_000)))
     encoding: Encoding = attrs.field(default="auto", metadata=key(Choice(("auto", "lz4", "delta", "none"))))
     precopy_max_mib_s: int = attrs.field(default=0, metadata=key(Integer(0, 1_048_576)))
+    verify: bool = attrs.field(default=False, metadata=key(Flag()))
 
     def limits(self) -> Limits:
         """The policy's part."""

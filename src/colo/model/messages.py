@@ -19,7 +19,7 @@ from colo.model.errors import PeerError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Two agents work together only when this is the same on both."""
 
 MAX_BYTES = 16 * 1024
@@ -31,6 +31,7 @@ _number = and_(ge(0), le(_MAX_INT))
 _name = and_(matches_re(r"[!-~]+"), max_len(128))
 _line = and_(matches_re(r"[ -~]*"), max_len(2048))
 _short = and_(matches_re(r"[ -~]*"), max_len(256))
+_hash = matches_re(r"[0-9a-f]{16}")
 
 
 _VERSIONED = re.compile(r"-\d+\.\d+$")
@@ -104,6 +105,26 @@ class Plan:
 
 
 @frozen
+class RamHash:
+    """P to S, before the state of this checkpoint: xxh3-64 of P's RAM at the cut (16 hexadecimal digits), to
+    be compared. Only with `checkpoint.verify`.
+    """
+
+    checkpoint: int = field(validator=_number)
+    xxh3: str = field(validator=_hash)
+
+    @classmethod
+    def of(cls, checkpoint: int, value: int) -> RamHash:
+        """Of the number."""
+        return cls(checkpoint, f"{value:016x}")
+
+    @property
+    def value(self) -> int:
+        """The number."""
+        return int(self.xxh3, 16)
+
+
+@frozen
 class Received:
     """S to P: all of this checkpoint is here. The commit point."""
 
@@ -136,13 +157,14 @@ class Goodbye:
     reason: str = field(converter=_tidy)
 
 
-Message = Hello | Refused | Ready | Plan | Received | Loaded | Stored | Resign | Goodbye
+Message = Hello | Refused | Ready | Plan | RamHash | Received | Loaded | Stored | Resign | Goodbye
 
 KINDS: Mapping[str, type[Message]] = {
     "hello": Hello,
     "refused": Refused,
     "ready": Ready,
     "plan": Plan,
+    "ram-hash": RamHash,
     "received": Received,
     "loaded": Loaded,
     "stored": Stored,
