@@ -70,13 +70,9 @@ class CheckpointMeasure:
         """Notes the time since the trigger."""
         self.phases_ms[name] = round((monotonic() - self.began) * 1000, 3)
 
-    def stands(self, since_ms: float) -> None:
-        """The VM has stood still for so long."""
-        self.stopped = monotonic() - since_ms / 1000
-
-    def mark_stopped(self, name: str) -> None:
-        """Notes the time since the VM stopped."""
-        self.phases_ms[name] = round((monotonic() - self.stopped) * 1000, 3)
+    def mark_stopped(self, name: str, moment: float | None = None) -> None:
+        """Notes the time from when the VM stopped to that moment, or to now."""
+        self.phases_ms[name] = round(((moment or monotonic()) - self.stopped) * 1000, 3)
 
 
 @frozen

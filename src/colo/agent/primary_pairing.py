@@ -217,12 +217,11 @@ class PrimaryPairing:
         with self._now.phase("drain"):
             await anyio.to_thread.run_sync(self.relay.pause_ingress, _DRAIN_MS)
         with self._now.phase("prepare"):
-            self._now.stands(await self.vm.hypervisor.begin_save())
+            self._now.stopped = await self.vm.hypervisor.begin_save()
         return events.VmStopped()
 
     async def _save(self) -> events.StateSaved:
-        await self.vm.hypervisor.save()
-        self._now.mark_stopped("save")
+        self._now.mark_stopped("save", await self.vm.hypervisor.save())
         return events.StateSaved()
 
     async def _collect(self) -> events.PagesCollected:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from colo.config import NicConfig, VmConfig
     from colo.hypervisor.probe import QemuProgram
 
+FLASH = ("firmware", "firmware-vars")
+"""Block nodes that the guest sees as memory: code, which only it reads, and its variables."""
 CONSOLE_BYTES = 1 << 16
 """Size of the serial console's ring buffer: a guest that prints for ever fills nothing."""
 
@@ -86,7 +88,7 @@ def _machine(vm: VmConfig) -> tuple[str, ...]:
     kind = "pcie=on" if vm.machine == "microvm" else "vmport=off"
     machine = f"{vm.machine},memory-backend=ram,suppress-vmdesc=on,usb=off,{kind}"
     arguments: tuple[str, ...] = ()
-    for unit, (flash, name) in enumerate([(vm.firmware, "firmware"), (vm.firmware_vars, "firmware-vars")]):
+    for unit, (flash, name) in enumerate(zip((vm.firmware, vm.firmware_vars), FLASH, strict=True)):
         if flash:
             machine += f",pflash{unit}={name}"
             read_only = "off" if unit else "on"

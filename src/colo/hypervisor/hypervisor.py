@@ -169,15 +169,15 @@ class Hypervisor:
     async def begin_save(self) -> float:
         """Begin to save the device state (primary): the guest runs on while QEMU prepares, and then stops.
 
-        Returns how many ms the guest has stood still by now.
+        Returns the moment (`time.monotonic`) at which it stopped; from now on its RAM stays as it is.
         """
         with self.spans("stop"):
             return await self._saver.begin()
 
-    async def save(self) -> None:
-        """Wait until QEMU has saved the device state of the stopped guest."""
+    async def save(self) -> float:
+        """Wait until QEMU has saved the device state of the stopped guest; the moment at which it had."""
         with self.spans("save"):
-            await self._saver.save()
+            return await self._saver.save()
 
     async def read_state(self) -> bytes:
         """What was saved, about 0.35 MB; the guest may run already."""

@@ -37,8 +37,8 @@ class QemuEvent:
 
     name: str
     data: Mapping[str, Any]
-    age_ms: float = 0.0
-    """How long ago that was when it came here, by the clock of this host."""
+    at: float = attrs.field(factory=time.monotonic)
+    """When that was, as `time.monotonic` counts."""
 
 
 @attrs.define(eq=False)
@@ -84,7 +84,7 @@ class _Forwarder(EventListener):
 
     async def put(self, event: Message) -> None:
         name, data, stamp = str(event["event"]), event.get("data", {}), event.get("timestamp", {})
-        self._receive(QemuEvent(name, data, _age_ms(stamp)))  # type: ignore[arg-type]
+        self._receive(QemuEvent(name, data, _moment(stamp)))  # type: ignore[arg-type]
 
 
 @attrs.define(eq=False)
@@ -245,8 +245,9 @@ class Qmp:
         return QemuDiedError(await self.death())
 
 
-def _age_ms(stamp: Mapping[str, int]) -> float:
-    """0 where QEMU gives no time, or somebody has set the clock since."""
+def _moment(stamp: Mapping[str, int]) -> float:
+    """Of QEMU's time of day, or now where it gives none or somebody has set the clock since."""
+    now = time.monotonic()
     if not stamp:
-        return 0.0
-    return max(0.0, (time.time() - stamp["seconds"]) * 1e3 - stamp["microseconds"] / 1e3)
+        return now
+    return now - max(0.0, time.time() - stamp["seconds"] - stamp["microseconds"] / 1e6)

@@ -3,6 +3,9 @@
 Guest RAM stays where it is: a shared mapping, which the capability x-ignore-shared leaves out. `migrate` into
 a pipe prepares itself and writes the ROMs while the guest runs, stops the guest, writes the devices, and
 leaves a QEMU that can go on (decision 0013). See QEMU's docs/devel/migration/main.rst.
+
+Devices do not write guest RAM while they are saved: in any migration QEMU sends the last RAM before it saves
+them. So RAM can be read from the stop on, once no disk writes it any more.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import attrs
 
 from colo.errors import QemuError
 from colo.hypervisor import running
+from colo.hypervisor.command import FLASH
 from colo.hypervisor.vmstate_image import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -49,13 +53,14 @@ class _Save:
         return save
 
     async def stopped(self) -> float:
-        return (await self._stopped.wait("migrate to stop the guest")).age_ms
+        return (await self._stopped.wait("migrate to stop the guest")).at
 
-    async def whole(self) -> None:
+    async def whole(self) -> float:
         end = await self._ended.wait("migrate to end")
         if end.data["status"] != _COMPLETED:
             why = (await self._qmp.execute("query-migrate")).get("error-desc", end.data["status"])
             raise QemuError(f"QEMU could not save the state of the VM: {why}", "see QEMU's log")
+        return end.at
 
     async def settled(self) -> None:
         """Over, well or not; a migration that never ends is a matter of the deadline."""
@@ -72,6 +77,7 @@ class StateSaver:
 
     _qmp: Qmp
     _save: _Save | None = None
+    _reads_disks: bool = False
 
     async def prepare(self) -> None:
         """Set QEMU up. Raises `QemuError` with what QEMU says cannot be carried."""
@@ -83,17 +89,23 @@ class StateSaver:
                 f"QEMU cannot carry the state of this VM: {'; '.join(blocked)}",
                 "remove the device from vm.extra",
             )
+        nodes = [disk.get("inserted", {}).get("node-name") for disk in await self._qmp.execute("query-block")]
+        self._reads_disks = any(node not in FLASH for node in nodes if node is not None)
 
     async def begin(self) -> float:
-        """Begin to save. Returns when the guest has stopped and its devices are saved: since how many ms."""
+        """Begin to save. Returns the moment at which the guest stopped, once its RAM stays as it is."""
         await self.settle()
         with anyio.CancelScope(shield=True):  # each command has its deadline
             save = self._save = await _Save.begin(self._qmp)
-        return await save.stopped()
+        moment = await save.stopped()
+        if self._reads_disks:
+            # QEMU tells of the stop before it has waited for the disks (`do_vm_stop`): they may write RAM until then.
+            await save.settled()
+        return moment
 
-    async def save(self) -> None:
-        """Wait until the device state is whole. Raises `QemuError` when QEMU says that it failed."""
-        await self._current().whole()
+    async def save(self) -> float:
+        """Wait until the device state is whole, and since when. Raises `QemuError` when QEMU says that it failed."""
+        return await self._current().whole()
 
     async def settle(self) -> None:
         """Wait for the end of a save that nobody waits for any more: QEMU refuses to go on before it."""

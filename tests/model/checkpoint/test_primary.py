@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 MODES: tuple[Resume, ...] = ("early", "together")
 EVENTS = get_args(PrimaryEvent)
-EARLY = (VmStopped(), StateSaved(), PagesCollected(1, 1), VmResumed(), ReceivedByPeer(1), LoadedByPeer(1))
-TOGETHER = (VmStopped(), StateSaved(), PagesCollected(1, 1), ReceivedByPeer(1), LoadedByPeer(1), VmResumed())
+EARLY = (VmStopped(), PagesCollected(1, 1), StateSaved(), VmResumed(), ReceivedByPeer(1), LoadedByPeer(1))
+TOGETHER = (VmStopped(), PagesCollected(1, 1), StateSaved(), ReceivedByPeer(1), LoadedByPeer(1), VmResumed())
 WAYS: dict[Resume, tuple[PrimaryEvent, ...]] = {"early": EARLY, "together": TOGETHER}
 PERIOD, PAUSE, TIMEOUT = 500, 2000, 5000
 RUN, REST = Pace(PERIOD, rest=False), Pace(PERIOD, rest=True)
@@ -79,8 +79,8 @@ def test_early_the_vm_runs_before_its_state_is_sent() -> None:
     done = [primary.step(event, 0) for event in (Trigger(Reason.FIRST), *EARLY)]
     assert done == [
         (SayPlan(1, rest=False), PauseIngressAndStop(1)),
-        (MarkCut(1), SaveState(1)),
-        (CollectPages(1),),
+        (MarkCut(1), CollectPages(1)),
+        (SaveState(1),),
         (ResumeVm(1),),
         (SendState(1),),
         (Commit(1),),
@@ -171,7 +171,7 @@ def test_the_deadline_names_the_step_that_was_late(mode: Resume) -> None:
     primary = in_flight(mode, 1)
     assert primary.next_timer() == PAUSE
     assert primary.handle_timer(PAUSE) == (ResumeVm(1),)
-    assert primary.why == "checkpoint 1 was still saving at its deadline"
+    assert primary.why == "checkpoint 1 was still collecting at its deadline"
 
 
 def test_a_vm_that_cannot_be_resumed_is_lost_and_the_secondary_is_kept() -> None:
@@ -222,7 +222,7 @@ def settled(*more: PrimaryEvent) -> Primary:
 
 def carry_on(primary: Primary, answer: type[LoadedByPeer | StoredByPeer]) -> list[PrimaryAction]:
     n = primary.checkpoint
-    steps = (VmStopped(), StateSaved(), PagesCollected(1, 1), VmResumed(), ReceivedByPeer(n), answer(n))
+    steps = (VmStopped(), PagesCollected(1, 1), StateSaved(), VmResumed(), ReceivedByPeer(n), answer(n))
     return [action for step in steps for action in primary.step(step, 0)]
 
 
@@ -259,7 +259,7 @@ def test_the_same_mode_with_another_period_only_moves_the_timer() -> None:
 @pytest.mark.parametrize("rests", [False, True])
 def test_an_answer_against_the_plan_is_the_peers_error(*, rests: bool) -> None:
     primary = settled(REST if rests else Trigger(Reason.OPERATOR))
-    for event in (VmStopped(), StateSaved(), PagesCollected(1, 1), VmResumed(), ReceivedByPeer(2)):
+    for event in (VmStopped(), PagesCollected(1, 1), StateSaved(), VmResumed(), ReceivedByPeer(2)):
         primary.step(event, 0)
     with pytest.raises(PeerError):
         primary.step(LoadedByPeer(2) if rests else StoredByPeer(2), 0)

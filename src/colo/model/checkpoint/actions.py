@@ -34,12 +34,12 @@ class MarkCut(_OfCheckpoint):
     """The VM is stopped: mark the cut in every channel (network in and out, disk)."""
 
 
-class SaveState(_OfCheckpoint):
-    """Save device state. *Reports* StateSaved."""
-
-
 class CollectPages(_OfCheckpoint):
     """Copy the pages written since the last checkpoint aside. *Reports* PagesCollected."""
+
+
+class SaveState(_OfCheckpoint):
+    """Wait for the device state, which is saved from the stop on. *Reports* StateSaved."""
 
 
 class ResumeVm(_OfCheckpoint):
@@ -77,7 +77,7 @@ class DeclareVmLost:
 
 
 PrimaryAction = (
-    SayPlan | PauseIngressAndStop | MarkCut | SaveState | CollectPages | ResumeVm | SendState
+    SayPlan | PauseIngressAndStop | MarkCut | CollectPages | SaveState | ResumeVm | SendState
     | Commit | NoteLoaded | NoteStored | DeclareSecondaryLost | DeclareVmLost
 )  # fmt: skip
 

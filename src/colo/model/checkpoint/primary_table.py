@@ -46,8 +46,8 @@ class State(Enum):
 
     RUNNING = "running"  # none in flight
     STOPPING = "stopping"
-    SAVING = "saving"
     COLLECTING = "collecting"
+    SAVING = "saving"  # QEMU began with the stop; waits for its end
     RESUMING = "resuming"
     SENDING = "sending"  # waits for RECEIVED
     LOADING = "loading"  # waits for LOADED, or STORED
@@ -94,26 +94,26 @@ _COMMON: Mapping[State, Mapping[type, Entry]] = {
     },
     State.STOPPING: {
         Pace: Rule.PACE,
-        VmStopped: To(State.SAVING, (MarkCut, SaveState)),
+        VmStopped: To(State.COLLECTING, (MarkCut, CollectPages)),
         Trigger: Rule.ANSWERED,
         **each(Rule.ABORT, *_TROUBLE),
         **each(PEER_ERROR, *_FROM_PEER),
         **each(OWN_BUG, StateSaved, PagesCollected, VmResumed),
     },
-    State.SAVING: {
-        Pace: Rule.PACE,
-        StateSaved: To(State.COLLECTING, (CollectPages,)),
-        Trigger: Rule.COALESCE,
-        **each(Rule.ABORT, *_TROUBLE),
-        **each(PEER_ERROR, *_FROM_PEER),
-        **each(OWN_BUG, VmStopped, PagesCollected, VmResumed),
-    },
     State.COLLECTING: {
         Pace: Rule.PACE,
+        PagesCollected: To(State.SAVING, (SaveState,)),
         Trigger: Rule.COALESCE,
         **each(Rule.ABORT, *_TROUBLE),
         **each(PEER_ERROR, *_FROM_PEER),
         **each(OWN_BUG, VmStopped, StateSaved, VmResumed),
+    },
+    State.SAVING: {
+        Pace: Rule.PACE,
+        Trigger: Rule.COALESCE,
+        **each(Rule.ABORT, *_TROUBLE),
+        **each(PEER_ERROR, *_FROM_PEER),
+        **each(OWN_BUG, VmStopped, PagesCollected, VmResumed),
     },
     State.RESUMING: {
         Pace: Rule.PACE,
@@ -148,7 +148,7 @@ _COMMON: Mapping[State, Mapping[type, Entry]] = {
 
 _BY_MODE: Mapping[Resume, Mapping[State, Mapping[type, Entry]]] = {
     "early": {
-        State.COLLECTING: {PagesCollected: To(State.RESUMING, (ResumeVm,))},
+        State.SAVING: {StateSaved: To(State.RESUMING, (ResumeVm,))},
         State.RESUMING: {VmResumed: To(State.SENDING, (SendState,))},
         State.SENDING: each(Rule.GIVE_UP, *_TROUBLE),
         State.LOADING: {
@@ -158,7 +158,7 @@ _BY_MODE: Mapping[Resume, Mapping[State, Mapping[type, Entry]]] = {
         },
     },
     "together": {
-        State.COLLECTING: {PagesCollected: To(State.SENDING, (SendState,))},
+        State.SAVING: {StateSaved: To(State.SENDING, (SendState,))},
         State.SENDING: each(Rule.ABORT, *_TROUBLE),
         State.LOADING: {
             LoadedByPeer: To(State.RESUMING, (NoteLoaded, ResumeVm)),
@@ -175,7 +175,7 @@ TABLES: Mapping[Resume, Mapping[State, Mapping[type, Entry]]] = {
 }
 
 STANDS_STILL: Mapping[Resume, frozenset[State]] = {
-    "early": frozenset({State.STOPPING, State.SAVING, State.COLLECTING, State.RESUMING}),
+    "early": frozenset({State.STOPPING, State.COLLECTING, State.SAVING, State.RESUMING}),
     "together": frozenset(State) - {State.RUNNING, State.ABORTING, State.ENDED},
 }
 """Where the VM may be stopped, and the deadline is that of the pause."""
