@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from bench.checkpoint import report as checkpoints
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_PAGE_KIB = 4
 
 
 def tables(results: dict[str, Any]) -> Iterator[Table]:
     """All of them."""
     yield _machine(results)
-    yield _checkpoints(results["checkpoints"])
+    yield from checkpoints.tables(results["checkpoints"])
     yield _traffic(results["traffic"])
     yield _failover(results["failover"])
 
@@ -26,24 +26,6 @@ def _machine(results: dict[str, Any]) -> Table:
     for name in rows:
         table.add_column(name)
     table.add_row(*(str(value) for value in rows.values()))
-    return table
-
-
-def _checkpoints(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="checkpoints: median / p99, ms", title_justify="left")
-    phases = ("pause", "prepare", "save", "collect", "resume", "commit", "loaded")
-    for name in ("MiB", "load", "n", *phases, "KiB pages", "KiB state", "why"):
-        table.add_column(name, justify="left" if name in {"load", "why"} else "right")
-    for row in rows:
-        table.add_row(
-            str(row["memory_mib"]),
-            row["load"],
-            str(row["checkpoints"]),
-            *(f"{row[phase]['median']:.1f} / {row[phase]['p99']:.1f}" for phase in phases),
-            f"{row['pages']['median'] * _PAGE_KIB:.0f}",
-            f"{row['state_bytes'] / 1024:.0f}",
-            ", ".join(f"{count} {reason}" for reason, count in row["by_reason"].items()),
-        )
     return table
 
 

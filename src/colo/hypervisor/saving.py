@@ -99,12 +99,12 @@ class StateSaver:
             save = self._save = await _Save.begin(self._qmp)
         moment = await save.stopped()
         if self._reads_disks:
-            # QEMU tells of the stop before it has waited for the disks (`do_vm_stop`): they may write RAM until then.
+            # QEMU tells of the stop before it has waited for the disks (`do_vm_stop`), which may write RAM.
             await save.settled()
         return moment
 
     async def save(self) -> float:
-        """Wait until the device state is whole, and since when. Raises `QemuError` when QEMU says that it failed."""
+        """Wait until the device state is whole; since when it is. Raises `QemuError` when QEMU failed."""
         return await self._current().whole()
 
     async def settle(self) -> None:

@@ -1,0 +1,1 @@
+"""`python -m bench.checkpoint`: what a checkpoint costs, by memory, CPUs and load."""

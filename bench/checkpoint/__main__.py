@@ -1,0 +1,69 @@
+"""The command."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import click
+
+from bench.__main__ import CACHE, about, console, result_file
+from bench.checkpoint import plan, report
+from bench.checkpoint.measure import PERIOD_MS, measure, room_for
+from colo.lab.pair import Guest
+
+if TYPE_CHECKING:
+    from bench.checkpoint.plan import Setup
+
+
+@click.command()
+@click.option("--full", is_flag=True, help="All loads with all sizes and CPUs: about half an hour.")
+@click.option("--memory", "memories", type=int, multiple=True, help="MiB; may repeat.")
+@click.option("--cpus", type=int, multiple=True, help="Virtual CPUs; may repeat.")
+@click.option("--load", "loads", multiple=True, type=click.Choice([load.name for load in plan.LOADS]))
+@click.option("--seconds", default=10.0, show_default=True, help="How long each load is measured.")
+@click.option("--period", default=PERIOD_MS, show_default=True, help="A checkpoint every so many ms.")
+@click.option("--qemu", default="7.2", show_default=True, help="Version under .cache/qemu, or a path.")
+@click.option("--json", "file", type=click.Path(path_type=Path), help="Instead of bench/results/TIME.json.")
+def main(
+    *,
+    full: bool,
+    memories: tuple[int, ...],
+    cpus: tuple[int, ...],
+    loads: tuple[str, ...],
+    seconds: float,
+    period: int,
+    qemu: str,
+    file: Path | None,
+) -> None:
+    """Measure pause, commit and bytes of checkpoints.
+
+    With --memory, --cpus or --load: all combinations of these.
+    """
+    some = full or memories or cpus or loads
+    setups = plan.chosen(memories, cpus, loads) if some else plan.short()
+    path = Path(qemu) if "/" in qemu else CACHE / f"qemu/{qemu}/qemu-system-x86_64"
+    guest = Guest(CACHE / "guest/vmlinuz", CACHE / "guest/initramfs", path)
+    results = anyio.run(about, guest) | {"seconds_per_load": seconds, "checkpoints": []}
+    target = file or result_file(results)
+    for setup in setups:
+        results["checkpoints"] += _rows(guest, setup, seconds, period)
+        target.write_text(json.dumps(results, indent=1))  # what there is, should one of the next fail
+    for table in report.tables(results["checkpoints"]):
+        console.print(table)
+    console.print(f"as JSON: {target}")
+
+
+def _rows(guest: Guest, setup: Setup, seconds: float, period: int) -> list[dict[str, Any]]:
+    if reason := room_for(setup):
+        console.print(f"{setup.memory_mib} MiB: left out, {reason}")
+        return []
+    console.print(f"{setup.memory_mib} MiB, {setup.cpus} CPU: booting and protecting ...")
+    return anyio.run(partial(measure, guest, setup, seconds, console.print, period))
+
+
+if __name__ == "__main__":
+    main()
