@@ -99,6 +99,12 @@ class Tracker:
         forget what they had to report twice. False is always right. Raises TrackingLostError.
         """
 
+    def count(self) -> int:
+        """How many pages `collect` would give now, about; nothing changes, and the VM is left alone. It
+        visits all of RAM: 0.25 ms for each GiB and more with `pagemap-scan`. Waits for a `collect` that is
+        under way, and the other way round. Raises TrackingLostError.
+        """
+
 @final
 class Encoder:
     """What one secondary has already, and how pages go to it; one per pairing. With `shadow` it keeps a copy

@@ -47,6 +47,12 @@ class _Vm:
     def hypervisor(self) -> _Vm:
         return self
 
+    def tracker(self) -> _Vm:
+        return self
+
+    def count(self) -> int:
+        return 0
+
     async def begin_save(self) -> float:
         self.calls.append("begin_save")
         return 0.0
@@ -71,6 +77,10 @@ async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None
         pairing.feed(events.Trigger(events.Reason.FIRST), 0)
         await anyio.lowlevel.checkpoint()
         relay.loop_lives.set()
+        with anyio.fail_after(_PATIENCE_S):
+            while not posted:  # noqa: ASYNC110 - `post` is a plain function
+                await anyio.sleep(0.001)
+        await pairing.end()
     assert relay.read
     assert vm.calls == ["begin_save"]
     assert posted == [events.VmStopped()]

@@ -20,6 +20,10 @@ pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(240)]
 
 # 47 MiB a second over 64 MiB, behind 20 MiB a second: each round leaves more than can be sent in 2 s.
 _LOAD = "/patterns?pages=12000&mib=64"
+# In a period it writes nearly all of 128 MiB, and a checkpoint holds 96. A writer that was kept waiting
+# catches up with a second's worth at once: that has room in the other half.
+_LARGE = "/patterns?pages=6000&mib=128"
+_SMALL = Options(checkpoint={"max_staging_mib": 96, "period_ms": 20_000})
 _NARROW = Options(
     checkpoint={"precopy_max_mib_s": 20, "period_ms": 100}, timing={"checkpoint_timeout_ms": 4000}
 )
@@ -53,4 +57,21 @@ async def test_a_writer_that_never_converges_is_slowed_down_protected_and_surviv
     assert len(rounds) > 3
     assert all(step.sent_bytes > 0 for step in rounds.values())
     assert before.state == "protected"
+    assert verdict.whole, verdict.why
+
+
+async def test_a_vm_that_writes_more_than_a_checkpoint_holds_keeps_its_protection(
+    tmp_path: Path, lab_guest: Guest
+) -> None:
+    async with Pair(tmp_path, lab_guest, _SMALL) as pair:
+        await pair.protected()
+        assert (await _get(pair, _LARGE, "writing 6000 random pages/s over 128 MiB")).whole
+        with anyio.fail_after(60):
+            while (before := await pair.status("alpha")).checkpoints.by_reason.get("memory", 0) < 3:
+                assert before.state == "protected", before.why
+                await anyio.sleep(0.1)  # a count has to be asked for
+        assert before.state == "protected", before.why
+        pair.kill("alpha")
+        await pair.until("beta", "degraded")
+        verdict = await _get(pair, "/patterns/verdict", "intact")
     assert verdict.whole, verdict.why

@@ -34,6 +34,11 @@ impl Tracker {
         };
         py.detach(collect).map(PageSet).map_err(from_ram)
     }
+
+    fn count(&self, py: Python<'_>) -> PyResult<u64> {
+        py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).count())
+            .map_err(from_ram)
+    }
 }
 
 #[pyfunction]

@@ -74,6 +74,16 @@ fn measure_tracker(ram: &GuestRam, tracker: &mut dyn Tracker, written: u64) -> O
         scatter(ram, written, round)
     };
     let dirty = report("collect, pages all over", prepare, || tracker.collect(true))?;
+    report("count, nothing written", || Ok(()), || tracker.count())?;
+    let mut round = 0;
+    let prepare = || {
+        round += 1;
+        scatter(ram, written, round)
+    };
+    report("count, more pages all over each time", prepare, || {
+        tracker.count()
+    })?;
+    tracker.collect(true)?;
     let prepare = || (0..written).try_for_each(|page| Ok(ram.write_page(page, &[9; PAGE])?));
     report("collect, pages in a row", prepare, || tracker.collect(true))?;
     Ok(dirty)

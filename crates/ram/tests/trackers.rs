@@ -79,6 +79,24 @@ fn a_copy_that_follows_the_tracker_is_exact_after_concurrent_writes() {
 }
 
 #[test]
+fn counting_what_was_written_takes_nothing_from_the_next_collection() {
+    with_each(|writer, tracker, kind| {
+        assert_eq!(tracker.count().unwrap(), 0, "{kind:?}");
+        for page in [0, 5, 6, 2999] {
+            writer.run(&format!("write({page}, random.randrange(2, 256))"));
+        }
+        assert_eq!(tracker.count().unwrap(), 4, "{kind:?}");
+        assert_eq!(tracker.count().unwrap(), 4, "{kind:?}");
+        assert_eq!(
+            members(&tracker.collect(true).unwrap()),
+            [0, 5, 6, 2999].into(),
+            "{kind:?}"
+        );
+        assert_eq!(tracker.count().unwrap(), 0, "{kind:?}");
+    });
+}
+
+#[test]
 fn staged_pages_are_those_of_the_stopped_vm() {
     with_each(|writer, tracker, kind| {
         let mut staging = Staging::new(&writer.ram, PAGES * PAGE as u64).unwrap();

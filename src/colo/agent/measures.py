@@ -70,6 +70,10 @@ class CheckpointMeasure:
         """Notes the time since the trigger."""
         self.phases_ms[name] = round((monotonic() - self.began) * 1000, 3)
 
+    def slowed(self, ms: float) -> None:
+        """The VM was stopped for that long besides, to write less while this one is in flight."""
+        self.phases_ms["slowed"] = round(self.phases_ms.get("slowed", 0.0) + ms, 3)
+
     def mark_stopped(self, name: str, moment: float | None = None) -> None:
         """Notes the time from when the VM stopped to that moment, or to now."""
         self.phases_ms[name] = round(((moment or monotonic()) - self.stopped) * 1000, 3)

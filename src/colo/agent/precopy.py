@@ -5,7 +5,7 @@ checkpoint can take the rest (`model.convergence` says when).
 from __future__ import annotations
 
 from collections import deque
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import nullcontext
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,11 @@ import structlog
 from attrs import define, field, frozen
 
 from colo import _core
-from colo.agent.steps import FAILURES
+from colo.agent.stopped import stopped
 from colo.model.convergence import Convergence, Finish, Round
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from colo._core import Encoder, PageSet, Relay
     from colo.agent.local_vm import LocalVm
@@ -100,23 +100,6 @@ class PreCopy:
                 await self._arrived.wait()
         return self._tallies.popleft()
 
-    @asynccontextmanager
-    async def vm_stopped(self) -> AsyncIterator[None]:
-        """The VM stands still meanwhile, and runs afterwards whatever happens."""
-        try:
-            await self.vm.hypervisor.stop()
-            yield
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._let_go()
-
-    async def _let_go(self) -> None:
-        try:
-            await self.vm.hypervisor.cont()
-        except FAILURES:
-            # A QEMU that does not answer is killed, which whoever watches the process is told.
-            _log.warning("the VM does not go on after a stop", exc_info=True)
-
 
 @define(eq=False)
 class _Transfer:
@@ -137,7 +120,7 @@ class _Transfer:
         self._tell()
         while len(rest):
             part, rest = rest.split(slice_pages)
-            async with self.copy.vm_stopped() if self._is_stopped() else nullcontext():
+            async with stopped(self.copy.vm.hypervisor) if self._is_stopped() else nullcontext():
                 await self._send(part)
         while self._waiting:
             await self._one_sent()

@@ -9,6 +9,7 @@ import anyio.to_thread
 from attrs import define, field
 
 from colo import _core
+from colo.agent.memory_watch import MemoryWatch
 from colo.agent.pacing import Pacing
 from colo.agent.precopy import Copied, PreCopy
 from colo.agent.steps import Steps
@@ -61,6 +62,7 @@ class PrimaryPairing:
     _precopy: PreCopy | None = None
     _encoder: Encoder | None = None
     _ram_hash: int | None = None
+    _memory: MemoryWatch | None = None
     _compression: Compression = field(init=False)
     _steps: Steps = field(init=False)
 
@@ -127,8 +129,15 @@ class PrimaryPairing:
 
     async def end(self) -> None:
         """No more steps, no more reports; what the VM does then is the caller's business."""
-        self._ended = True
+        self._finish()
         await self._steps.cancel()
+        if self._memory is not None:
+            await self._memory.over()
+
+    def _finish(self) -> None:
+        self._ended = True
+        if self._memory is not None:
+            self._memory.stop()
 
     def _before_first(self, event: events.PrimaryEvent, now: int) -> None:
         match event:
@@ -152,6 +161,13 @@ class PrimaryPairing:
             pause_ns=timing.pause_timeout_ms * _NS_PER_MS,
             timeout_ns=timing.checkpoint_timeout_ms * _NS_PER_MS,
         )
+        self._memory = MemoryWatch.of(self.config, self.vm, self.machine, now, self.post, self._slowed)
+        self._memory.link(self._compression)
+        self.tasks.start_soon(self._memory.run, name="memory watch")
+
+    def _slowed(self, ms: float) -> None:
+        if self._measure is not None:
+            self._measure.slowed(ms)
 
     def _watch(self, event: events.PrimaryEvent, now: int) -> None:
         if self._measure is None or self.pacing is None:
@@ -162,6 +178,7 @@ class PrimaryPairing:
                 self._measure.received()
                 if self._measure.sent is not None:
                     self._compression.sent(self._measure.sent, self._measure.link_ns)
+                    self._watched.link(self._compression)
             case events.LoadedByPeer() | events.StoredByPeer():
                 self._measure.mark("loaded")
             case _:
@@ -170,6 +187,7 @@ class PrimaryPairing:
             done, self._measure = self._measure, None
             self.measures.done(done)
             self.on_done(done)
+            self._watched.through()
             self.pacing.finished(done, now)
 
     def _do(self, action: actions.PrimaryAction) -> None:
@@ -196,10 +214,10 @@ class PrimaryPairing:
             case actions.NoteStored():
                 pass  # the SVM rests: the comparison goes on to expect nothing of it
             case actions.DeclareSecondaryLost(why):
-                self._ended = True
+                self._finish()
                 self.tell_role(role.PeerLost(why))
             case actions.DeclareVmLost(why):
-                self._ended = True
+                self._finish()
                 self.tell_role(role.VmDied(why))
             case _:
                 assert_never(action)
@@ -211,11 +229,18 @@ class PrimaryPairing:
         assert self._measure is not None
         return self._measure
 
+    @property
+    def _watched(self) -> MemoryWatch:
+        assert self._memory is not None
+        return self._memory
+
     async def _stop(self, n: int) -> events.VmStopped:
         assert self.machine is not None
+        await self._watched.hold()
         self._measure = self.measures.begin(n, self.machine.reason.value)
         with self._now.phase("drain"):
-            await anyio.to_thread.run_sync(self.relay.pause_ingress, _DRAIN_MS)
+            haste = self.machine.reason is events.Reason.MEMORY  # it writes on meanwhile
+            await anyio.to_thread.run_sync(self.relay.pause_ingress, 0 if haste else _DRAIN_MS)
         with self._now.phase("prepare"):
             self._now.stopped = await self.vm.hypervisor.begin_save()
         return events.VmStopped()
@@ -231,6 +256,7 @@ class PrimaryPairing:
         if self.config.checkpoint.verify:
             with self._now.phase("verify"):
                 self._ram_hash = await anyio.to_thread.run_sync(self.vm.ram.hash)
+        self._watched.limit.cut(pages, _core.boottime_ns())
         return events.PagesCollected(pages, size)
 
     def _gather(self) -> tuple[int, int]:
@@ -248,6 +274,7 @@ class PrimaryPairing:
                 await self.vm.hypervisor.cont()
         finally:
             self.relay.resume_ingress()
+            self._watched.let_go()
         self._now.mark_stopped("pause")
         return events.VmResumed()
 

@@ -106,7 +106,9 @@ def test_together_the_vm_runs_when_the_secondarys_does() -> None:
         (Reason.MISMATCH, 5, True),  # received: it may be about the next epoch
         (Reason.OPERATOR, 1, True),
         (Reason.QUEUE_LIMIT, 4, True),
-        (Reason.DIRTY_LIMIT, 4, True),
+        (Reason.MEMORY, 2, False),  # counted before the cut
+        (Reason.MEMORY, 4, True),
+        (Reason.MEMORY, 5, True),
         (Reason.PERIOD, 5, False),
         (Reason.OUTPUT, 4, False),
     ],
@@ -122,6 +124,21 @@ def test_a_trigger_in_flight_makes_one_more_checkpoint_unless_this_one_answers_i
         done += primary.step(event, 0)
     assert (PauseIngressAndStop(2) in done) is again
     assert primary.state is (State.STOPPING if again else State.RUNNING)
+
+
+@pytest.mark.parametrize("mode", ["early", "together"])
+def test_the_vm_runs_behind_a_checkpoint_that_is_sent_after_an_early_resumption_only(mode: Resume) -> None:
+    steps = EARLY if mode == "early" else TOGETHER
+    behind = [in_flight(mode, after).behind for after in range(len(steps))]
+    assert behind == [mode == "early" and after >= 4 for after in range(len(steps))]
+
+
+def test_what_was_counted_before_the_vm_stood_still_is_in_this_checkpoint() -> None:
+    primary = in_flight("together", 4)
+    primary.step(Trigger(Reason.MEMORY), 0)
+    for event in TOGETHER[4:]:
+        primary.step(event, 0)
+    assert primary.state is State.RUNNING
 
 
 def test_the_period_counts_from_the_end_of_the_exchange() -> None:

@@ -27,7 +27,8 @@ impl Compare {
         })
     }
 
-    fn differing(&self) -> Result<PageSet> {
+    /// Pages that are not as in the copy; `see` gets their offset and content.
+    fn differing(&self, mut see: impl FnMut(usize, &[u8; PAGE]) -> Result<()>) -> Result<PageSet> {
         let mut found = PageSet::new(self.ram.pages());
         let (mut now, mut before) = ([0; PAGE], [0; PAGE]);
         for index in 0..self.ram.pages() {
@@ -35,7 +36,7 @@ impl Compare {
             self.ram.memory().read(offset, &mut now)?;
             self.shadow.read(offset, &mut before)?;
             if now != before {
-                self.shadow.write(offset, &now)?;
+                see(offset, &now)?;
                 found.insert(index)?;
             }
         }
@@ -45,13 +46,18 @@ impl Compare {
 
 impl Tracker for Compare {
     fn collect(&mut self, stopped: bool) -> Result<PageSet> {
-        let found = self.differing()?.union(&self.unsettled);
+        let differing = self.differing(|offset, now| self.shadow.write(offset, now))?;
+        let found = differing.union(&self.unsettled);
         self.unsettled = if stopped {
             PageSet::new(found.pages())
         } else {
             found.clone()
         };
         Ok(found)
+    }
+
+    fn count(&mut self) -> Result<u64> {
+        Ok(self.differing(|_, _| Ok(()))?.union(&self.unsettled).len())
     }
 }
 

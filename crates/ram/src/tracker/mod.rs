@@ -26,6 +26,12 @@ pub trait Tracker: Send {
     /// # Errors
     /// [`Error::TrackingLost`]: pages may have been missed, everything is to be copied again, with a new tracker.
     fn collect(&mut self, stopped: bool) -> Result<PageSet>;
+
+    /// How many pages the next `collect` would find by now, about: nothing is reset, and the VM is left alone.
+    ///
+    /// # Errors
+    /// As `collect`.
+    fn count(&mut self) -> Result<u64>;
 }
 
 /// The ways of seeing dirty pages, in order of preference.

@@ -107,6 +107,18 @@ impl Tracker for PagemapScan {
         self.process.check(&self.pieces)?;
         Ok(found)
     }
+
+    fn count(&mut self) -> Result<u64> {
+        let mut count = 0;
+        for piece in self.pieces.clone() {
+            self.scan(piece, 0..piece.len / PAGE as u64, Protect::No, |run| {
+                count += run.end.saturating_sub(run.start);
+                Ok(())
+            })?;
+        }
+        self.process.check(&self.pieces)?;
+        Ok(count)
+    }
 }
 
 /// Ranges that hold all pages of the set, joined where the gap is small.

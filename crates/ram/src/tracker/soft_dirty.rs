@@ -64,6 +64,10 @@ impl Tracker for SoftDirty {
         self.bits.clear()?;
         Ok(found)
     }
+
+    fn count(&mut self) -> Result<u64> {
+        Ok(self.bits.read()?.len())
+    }
 }
 
 impl Bits {

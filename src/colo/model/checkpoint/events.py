@@ -15,7 +15,7 @@ class Reason(Enum):
     MISMATCH = "mismatch"
     HOLD_LIMIT = "hold-limit"
     QUEUE_LIMIT = "queue-limit"
-    DIRTY_LIMIT = "dirty-limit"
+    MEMORY = "memory"
     OPERATOR = "operator"
     OUTPUT = "output"
     MODE = "mode"

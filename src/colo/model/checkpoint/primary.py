@@ -39,6 +39,7 @@ _ANSWERED_UNTIL_RECEIVED = frozenset({Reason.MISMATCH, Reason.HOLD_LIMIT})
 """Until it has received n the secondary runs epoch n at most: what it disagrees about then, n settles."""
 _NOT_REPEATED = frozenset({Reason.PERIOD, Reason.OUTPUT})
 """One that is in flight is as good."""
+_IN_FLIGHT = frozenset({State.SENDING, State.LOADING})
 
 
 class Primary:
@@ -136,8 +137,15 @@ class Primary:
         self._timer = self._deadline()
         return (SayPlan(self.checkpoint, self.rests), PauseIngressAndStop(self.checkpoint))
 
+    @property
+    def behind(self) -> bool:
+        """A checkpoint is in flight, and the VM runs: what it writes is the next one's."""
+        return self.state in _IN_FLIGHT and self.state not in self._stands_still
+
     def _coalesce(self, trigger: Trigger) -> None:
         settled = self.state is not State.LOADING and trigger.reason in _ANSWERED_UNTIL_RECEIVED
+        if trigger.reason is Reason.MEMORY:  # counted before this one's cut, and nothing is written since
+            settled = self.state in self._stands_still
         if not settled and trigger.reason not in _NOT_REPEATED:
             self._again = self._again or trigger
 
