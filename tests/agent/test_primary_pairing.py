@@ -42,6 +42,7 @@ class _Relay:
 @define
 class _Vm:
     calls: list[str] = field(factory=list)
+    tracker_kind: str = "compare"
 
     @property
     def hypervisor(self) -> _Vm:
@@ -51,7 +52,10 @@ class _Vm:
         return self
 
     def count(self) -> int:
-        return 0
+        return 1000
+
+    def reserve(self, pages: int) -> None:
+        self.calls.append(f"reserve {pages}")
 
     async def begin_save(self) -> float:
         self.calls.append("begin_save")
@@ -60,6 +64,21 @@ class _Vm:
 
 async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None:
     relay, vm = _Relay(), _Vm()
+    posted, sent = await _stopped(relay, vm)
+    assert relay.read
+    assert vm.calls == ["begin_save"]
+    assert posted == [events.VmStopped()]
+    assert sent == [messages.Plan(1, rest=False)]
+
+
+async def test_before_the_vm_is_stopped_there_is_memory_for_what_it_has_written_and_will_until_then() -> None:
+    vm = _Vm(tracker_kind="pagemap-scan")
+    await _stopped(_Relay(), vm)
+    assert vm.calls == ["reserve 1250", "begin_save"]
+
+
+async def _stopped(relay: _Relay, vm: _Vm) -> tuple[list[Any], list[messages.Message]]:
+    """What the first step of a checkpoint posted and sent."""
     posted: list[Any] = []
     sent: list[messages.Message] = []
     async with anyio.create_task_group() as tasks:
@@ -74,6 +93,7 @@ async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None
             send=sent.append,
             tell_round=lambda _: None,
         )
+        pairing._staging = cast("Any", vm)
         pairing.feed(events.Trigger(events.Reason.FIRST), 0)
         await anyio.lowlevel.checkpoint()
         relay.loop_lives.set()
@@ -81,7 +101,4 @@ async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None
             while not posted:  # noqa: ASYNC110 - `post` is a plain function
                 await anyio.sleep(0.001)
         await pairing.end()
-    assert relay.read
-    assert vm.calls == ["begin_save"]
-    assert posted == [events.VmStopped()]
-    assert sent == [messages.Plan(1, rest=False)]
+    return posted, sent

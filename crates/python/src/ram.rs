@@ -108,6 +108,10 @@ impl Staging {
         Ok(Self(Mutex::new(staging)))
     }
 
+    fn reserve(&self, py: Python<'_>, pages: u64) {
+        py.detach(|| self.lock().reserve(pages));
+    }
+
     fn gather(&self, py: Python<'_>, pages: &PageSet) -> PyResult<u64> {
         py.detach(|| self.lock().gather(&pages.0)).map_err(from_ram)
     }

@@ -4,7 +4,7 @@
 //! change is undefined behaviour. Bytes are copied between a mapping and buffers that the agent owns, and a copy
 //! that races with the guest may be torn; whoever copies from a running VM copies again what the tracker reports.
 
-use std::{os::fd::BorrowedFd, ptr, ptr::NonNull};
+use std::{ops::Range, os::fd::BorrowedFd, ptr, ptr::NonNull};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 
@@ -58,12 +58,12 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Has the kernel find memory for the first `len` bytes now rather than at the first touch, which may take long
-    /// (huge pages are zeroed and may have to be compacted first). Before Linux 5.14 it stays with the first touch.
-    pub(crate) fn populate(&self, len: usize) {
-        let end = len.min(self.len);
+    /// Has the kernel find memory for these bytes now rather than at the first touch, which may take long (huge pages
+    /// are zeroed and may have to be compacted first). Before Linux 5.14 it stays with the first touch.
+    pub(crate) fn populate(&self, bytes: Range<usize>) {
+        let end = bytes.end.min(self.len);
         // In pieces: for each the kernel locks the address space, and every other thread that allocates waits.
-        for start in (0..end).step_by(POPULATED_AT_ONCE) {
+        for start in (bytes.start..end).step_by(POPULATED_AT_ONCE) {
             let piece = POPULATED_AT_ONCE.min(end - start);
             // SAFETY: `start` + `piece` <= `len` of the mapping; populating does not change what the memory holds.
             let _ = unsafe {

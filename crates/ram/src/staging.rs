@@ -20,6 +20,8 @@ const POPULATED: usize = 32 << 20;
 pub struct Staging {
     ram: GuestRam,
     staged: Arc<Staged>,
+    /// Bytes from the start that have memory.
+    populated: usize,
 }
 
 /// Pages in ascending order, one after the other.
@@ -36,7 +38,7 @@ impl Staging {
     pub fn new(ram: &GuestRam, limit_bytes: u64) -> Result<Self> {
         let limit = limit_bytes.min(ram.size()) / PAGE as u64;
         let data = Mapping::private(page_offset(limit.max(1))?)?;
-        data.populate(POPULATED);
+        data.populate(0..POPULATED);
         let staged = Staged {
             pages: PageSet::new(ram.pages()),
             data,
@@ -44,7 +46,18 @@ impl Staging {
         Ok(Self {
             ram: ram.clone(),
             staged: Arc::new(staged),
+            populated: POPULATED,
         })
+    }
+
+    /// Finds memory for so many pages, as far as they fit, so that `gather` need not, with the VM standing still:
+    /// 128 MiB of first touches were seen to take a quarter of a second.
+    pub fn reserve(&mut self, pages: u64) {
+        let wanted = usize::try_from(pages.saturating_mul(PAGE as u64)).unwrap_or(usize::MAX);
+        if wanted > self.populated {
+            self.staged.data.populate(self.populated..wanted);
+            self.populated = wanted;
+        }
     }
 
     /// Copies these pages from the RAM of the stopped VM, in place of what was staged before; returns the bytes.
@@ -83,6 +96,19 @@ impl Staging {
 mod tests {
     use super::*;
     use crate::guest_ram::tests::ram;
+
+    #[test]
+    fn what_is_reserved_has_memory_and_more_than_fits_is_no_error() {
+        let ram = ram(POPULATED as u64 / 4096 + 4096);
+        let mut staging = Staging::new(&ram, ram.size()).unwrap();
+        let last = ram.pages() - 1;
+        assert!(!staging.staged.data.resident().contains(&last));
+        staging.reserve(ram.pages() - 2048);
+        assert!(staging.staged.data.resident().contains(&(ram.pages() - 2049)));
+        assert!(!staging.staged.data.resident().contains(&last));
+        staging.reserve(u64::MAX);
+        assert!(staging.staged.data.resident().contains(&last));
+    }
 
     #[test]
     fn what_does_not_fit_is_refused_before_anything_is_copied() {
