@@ -14,6 +14,9 @@ use crate::uffd::{self, Protect, Region};
 /// Regions that one system call may return. The kernel collects them in batches of this many, and after more than
 /// one batch tells a `walk_end` before what it has reported (6.18): everything behind would be walked twice.
 const REGIONS: usize = 512;
+/// Bytes that one system call looks at: the kernel keeps the VM's process from mapping memory meanwhile, which it does
+/// while it saves its devices.
+const AT_ONCE: u64 = 128 << 20;
 /// Written pages that are closer than this are protected in one call: what one page table covers.
 const SPAN_GAP: u64 = 512;
 
@@ -84,7 +87,8 @@ impl PagemapScan {
             // The kernel allocates room for all of them, which shows when many small spans are scanned.
             let room = usize::try_from(pages.end - pages.start).map_or(REGIONS, |pages| pages.min(REGIONS));
             let regions = self.regions.get_mut(..room).unwrap_or_default();
-            let (count, reached) = uffd::scan(pagemap, position, end, protect, regions)?;
+            let until = end.min(position + AT_ONCE);
+            let (count, reached) = uffd::scan(pagemap, position, until, protect, regions)?;
             for region in self.regions.iter().take(count) {
                 visit(page_of(region.start)..page_of(region.end))?;
             }
