@@ -2,7 +2,7 @@
 
 The guest answers GETs, sends downloads and writes memory while checkpoints follow each other. At each of them
 the secondary compares the hash of its RAM cache, and of its VM's RAM before that runs, with the hash of the
-primary's RAM at the cut (`[checkpoint] verify`). A difference ends the pair, and the command with exit code 1.
+primary's RAM at the cut (`[checkpoint] verify`). A difference ends the pair; the exit code is 1 then.
 """
 
 from __future__ import annotations
