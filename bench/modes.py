@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 import click
 from rich.console import Console
 from rich.table import Table
 
-from bench.__main__ import CACHE
 from bench.checkpoints import collect, spread
+from bench.laboratory import guest, stopped
 from colo.lab.pair import HOSTS, Guest, Options, Pair
-from colo.lab.records import Record
-
-if TYPE_CHECKING:
-    from colo.lab.process import HostProcess
 
 LOADS: dict[str, tuple[str, ...]] = {
     "answers that agree": ("gets",),
@@ -33,18 +27,16 @@ _MS_PER_S = 1000
 @click.option("--qemu", default="10.0", help="Version under .cache/qemu.")
 def main(seconds: float, qemu: str) -> None:
     """Measure what clients see in either mode."""
-    program = CACHE / f"qemu/{qemu}/qemu-system-x86_64"
-    guest = Guest(CACHE / "guest/vmlinuz", CACHE / "guest/initramfs", program)
     table = Table("mode", "load", "answers", "median, ms", "p99, ms", "MiB/s", "checkpoints/s", "paused, %")
     for mode in ("lockstep", "epoch"):
-        for row in anyio.run(_measure, guest, mode, seconds):
+        for row in anyio.run(_measure, guest(qemu), mode, seconds):
             table.add_row(mode, *row)
     Console(width=120).print(table)
 
 
-async def _measure(guest: Guest, mode: str, seconds: float) -> list[tuple[str, ...]]:
+async def _measure(subject: Guest, mode: str, seconds: float) -> list[tuple[str, ...]]:
     with TemporaryDirectory(prefix="colo-bench-") as folder:
-        async with Pair(Path(folder), guest, Options(checkpoint={"mode": mode})) as pair:
+        async with Pair(Path(folder), subject, Options(checkpoint={"mode": mode})) as pair:
             await pair.protected()
             return [await _under(pair, load, seconds) for load in LOADS]
 
@@ -52,7 +44,7 @@ async def _measure(guest: Guest, mode: str, seconds: float) -> list[tuple[str, .
 async def _under(pair: Pair, load: str, seconds: float) -> tuple[str, ...]:
     client = pair.client(load.replace(" ", "-"), *LOADS[load])
     checkpoints = await collect(pair, HOSTS[0], seconds)
-    record = await _ended(client)
+    record = await stopped(client)
     waits = spread(record.waits_ms)
     paused = sum(float(done["pause_ms"]) for done in checkpoints) / (seconds * _MS_PER_S)
     rate = record.mib / (sum(record.waits_ms) / _MS_PER_S)
@@ -65,15 +57,6 @@ async def _under(pair: Pair, load: str, seconds: float) -> tuple[str, ...]:
         f"{len(checkpoints) / seconds:.1f}",
         f"{100 * paused:.1f}",
     )
-
-
-async def _ended(client: HostProcess) -> Record:
-    await anyio.to_thread.run_sync(client.end)
-    record = Record(client.log)
-    record.read()
-    if not record.whole:
-        raise RuntimeError(f"the client says: {record.why or 'nothing'}")
-    return record
 
 
 if __name__ == "__main__":

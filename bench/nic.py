@@ -15,16 +15,15 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import anyio
-import anyio.to_thread
 import click
 from pyroute2 import NetNS
 
-from bench.__main__ import CACHE
+from bench.laboratory import ended, guest, whole
 from colo.guest import GUEST_APPEND
 from colo.lab.namespaces import BRIDGE, Network
 from colo.lab.pair import CLIENT, HOSTS, Guest, Options, Pair, topology
 from colo.lab.process import HostProcess
-from colo.lab.records import Record
+from colo.lab.records import Record, WatchedClient
 
 _WAIT_S = 120.0
 _TAP = "plain0"
@@ -37,47 +36,46 @@ _TAP = "plain0"
 @click.option("--memory", default=256, help="Of each VM, MiB.")
 def main(qemu: str, count: int, mib: int, memory: int) -> None:
     """Measure each way once."""
-    guest = Guest(
-        CACHE / "guest/vmlinuz", CACHE / "guest/initramfs", CACHE / f"qemu/{qemu}/qemu-system-x86_64"
-    )
+    subject = guest(qemu)
     load = ("--count", str(count), "--mib", str(mib))
     for offloads in (False, True):
-        rates = _side_by_side(guest, memory, load, offloads=offloads)
+        rates = _side_by_side(subject, memory, load, offloads=offloads)
         click.echo(f"two unprotected, tap, offloads={offloads}: {rates} MiB/s each")
     for backend in ("stream", "tap"):
-        anyio.run(_ours, guest, memory, load, backend)
+        anyio.run(_ours, subject, memory, load, backend)
 
 
-def _side_by_side(guest: Guest, memory: int, load: tuple[str, ...], *, offloads: bool) -> list[float]:
+def _side_by_side(subject: Guest, memory: int, load: tuple[str, ...], *, offloads: bool) -> list[float]:
     """One plain QEMU on each host, both loaded at once; MiB/s of each."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="colo-bench-")))
         network = stack.enter_context(Network(topology()))
         addresses = {host: f"10.77.0.{number}" for number, host in enumerate(HOSTS, 2)}
         for host, address in addresses.items():
-            command = _plain(guest, memory, address, offloads=offloads)
+            command = _plain(subject, memory, address, offloads=offloads)
             stack.enter_context(HostProcess(network, host, command, folder / f"{host}.log"))
             _join_bridge(network.path(host))
 
-        def client(kind: str, address: str, *arguments: str) -> HostProcess:
+        def client(kind: str, address: str, *arguments: str) -> WatchedClient:
             command = (sys.executable, "-m", "colo.lab.clients", kind, address, *arguments)
             log = folder / f"{kind}-{address}.log"
-            return stack.enter_context(HostProcess(network, CLIENT, command, log))
+            return WatchedClient(kind, stack.enter_context(HostProcess(network, CLIENT, command, log)))
 
         for kind, arguments in (("await-guest", ()), ("download", load)):
             clients = [client(kind, address, *arguments) for address in addresses.values()]
-            for process in clients:
-                process.wait(_WAIT_S)
-        return [_rate(process) for process in clients]
+            for one in clients:
+                one.process.wait(_WAIT_S)
+                one.record.read()
+        return [_rate(whole(one.record)) for one in clients]
 
 
-def _plain(guest: Guest, memory: int, address: str, *, offloads: bool) -> tuple[str, ...]:
+def _plain(subject: Guest, memory: int, address: str, *, offloads: bool) -> tuple[str, ...]:
     """A QEMU as anyone would start it, with the machine that ours have."""
     header = "on" if offloads else "off"
     return (
-        *(str(guest.qemu), "-nodefaults", "-no-user-config", "-display", "none"),
+        *(str(subject.qemu), "-nodefaults", "-no-user-config", "-display", "none"),
         *("-m", f"{memory}M", "-machine", "q35,vmport=off,usb=off", "-accel", "tcg", "-cpu", "qemu64"),
-        *("-kernel", str(guest.kernel), "-initrd", str(guest.initrd), "-serial", "null"),
+        *("-kernel", str(subject.kernel), "-initrd", str(subject.initrd), "-serial", "null"),
         *("-append", f"{GUEST_APPEND} colo.ip={address}/24"),
         *("-netdev", f"tap,id=n0,ifname={_TAP},script=no,downscript=no,vnet_hdr={header}"),
         *("-device", f"virtio-net-pci,netdev=n0,mac=52:54:00:c0:20:0{address[-1]},romfile="),
@@ -95,19 +93,15 @@ def _join_bridge(namespace: str) -> None:
         space.link("set", index=found[0], master=bridge, state="up")
 
 
-def _rate(process: HostProcess) -> float:
-    record = Record(process.log)
-    record.read()
-    if not record.whole:
-        raise RuntimeError(f"the client says: {record.why or 'nothing'}")
+def _rate(record: Record) -> float:
     each = record.mib / record.answers
     return round(median(each / (wait / 1000) for wait in record.waits_ms), 1)
 
 
-async def _ours(guest: Guest, memory: int, load: tuple[str, ...], backend: str) -> None:
+async def _ours(subject: Guest, memory: int, load: tuple[str, ...], backend: str) -> None:
     with TemporaryDirectory(prefix="colo-bench-") as folder:
         options = Options(backend=backend, vm={"memory_mib": memory})
-        async with Pair(Path(folder), guest, options, boot=True) as pair:
+        async with Pair(Path(folder), subject, options, boot=True) as pair:
             await pair.guest_answers()
             alone = await _download(pair, "alone", load)
             async for _ in pair.protect(HOSTS[0]):
@@ -118,9 +112,7 @@ async def _ours(guest: Guest, memory: int, load: tuple[str, ...], backend: str) 
 
 
 async def _download(pair: Pair, name: str, load: tuple[str, ...]) -> float:
-    process = pair.client(name, "download", *load)
-    await anyio.to_thread.run_sync(process.wait, _WAIT_S)
-    return _rate(process)
+    return _rate(await ended(pair.client(name, "download", *load)))
 
 
 if __name__ == "__main__":

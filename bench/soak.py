@@ -9,8 +9,7 @@ from tempfile import mkdtemp
 import anyio
 import click
 
-from bench.__main__ import CACHE
-from colo.lab.pair import Guest
+from bench.laboratory import guest
 from colo.lab.trial import Outcome, Trial, all_trials, carry_out
 
 _VERSIONS = ("7.2", "10.0")
@@ -33,11 +32,9 @@ def main(loops: int) -> None:
 
 
 def _one(trial: Trial, version: str) -> Outcome:
-    program = CACHE / f"qemu/{version}/qemu-system-x86_64"
-    guest = Guest(CACHE / "guest/vmlinuz", CACHE / "guest/initramfs", program)
     folder = Path(mkdtemp(prefix="colo-soak-"))
     try:
-        outcome = anyio.run(carry_out, trial, folder, guest)
+        outcome = anyio.run(carry_out, trial, folder, guest(version))
     except Exception as error:
         raise click.ClickException(f"{trial} failed, logs are in {folder}: {error!r}") from error
     if outcome.problems:

@@ -11,18 +11,18 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.to_thread
 
 from bench.checkpoints import spread
+from bench.laboratory import stopped
+from colo.config.schema import CheckpointConfig
 from colo.lab.pair import HOSTS, Guest, Options, Pair
-from colo.lab.records import Record
 
 if TYPE_CHECKING:
-    from colo.lab.process import HostProcess
+    from colo.lab.records import Record
 
 _DOWNLOAD_MIB = 16
-_PERIOD_MS = 2000
-"""The default of the configuration; the laboratory's own is shorter."""
+_PERIOD_MS = CheckpointConfig().period_ms
+"""The laboratory's own is shorter."""
 
 
 async def measure_traffic(guest: Guest, seconds: float) -> dict[str, Any]:
@@ -70,16 +70,7 @@ async def _measure(pairs: list[Pair], name: str, seconds: float) -> dict[str, An
     }
 
 
-async def _load(pairs: list[Pair], name: str, client: tuple[str, ...], seconds: float) -> list[Record]:
-    processes = [pair.client(name, *client) for pair in pairs]
+async def _load(pairs: list[Pair], name: str, load: tuple[str, ...], seconds: float) -> list[Record]:
+    clients = [pair.client(name, *load) for pair in pairs]
     await anyio.sleep(seconds)
-    return [await _ended(process) for process in processes]
-
-
-async def _ended(process: HostProcess) -> Record:
-    await anyio.to_thread.run_sync(process.end)
-    record = Record(process.log)
-    record.read()
-    if not record.whole:
-        raise RuntimeError(f"the client says: {record.why or 'nothing'}")
-    return record
+    return [await stopped(client) for client in clients]

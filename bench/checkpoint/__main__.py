@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from bench.__main__ import CACHE, about, console, result_file
 from bench.checkpoint import plan, report
 from bench.checkpoint.measure import PERIOD_MS, measure, room_for
-from colo.lab.pair import Guest
+from bench.laboratory import about, console, guest, keep
 
 if TYPE_CHECKING:
     from bench.checkpoint.plan import Setup
+    from colo.lab.pair import Guest
 
 
 @click.command()
@@ -45,24 +44,22 @@ def main(
     """
     some = full or memories or cpus or loads
     setups = plan.chosen(memories, cpus, loads) if some else plan.short()
-    path = Path(qemu) if "/" in qemu else CACHE / f"qemu/{qemu}/qemu-system-x86_64"
-    guest = Guest(CACHE / "guest/vmlinuz", CACHE / "guest/initramfs", path)
-    results = anyio.run(about, guest) | {"seconds_per_load": seconds, "checkpoints": []}
-    target = file or result_file(results)
+    subject = guest(qemu)
+    results = anyio.run(about, subject) | {"seconds_per_load": seconds, "checkpoints": []}
     for setup in setups:
-        results["checkpoints"] += _rows(guest, setup, seconds, period)
-        target.write_text(json.dumps(results, indent=1))  # what there is, should one of the next fail
+        results["checkpoints"] += _rows(subject, setup, seconds, period)
+        keep(results, file=file)  # what there is, should one of the next fail
     for table in report.tables(results["checkpoints"]):
         console.print(table)
-    console.print(f"as JSON: {target}")
+    console.print(f"as JSON: {keep(results, file=file)}")
 
 
-def _rows(guest: Guest, setup: Setup, seconds: float, period: int) -> list[dict[str, Any]]:
+def _rows(subject: Guest, setup: Setup, seconds: float, period: int) -> list[dict[str, Any]]:
     if reason := room_for(setup):
         console.print(f"{setup.memory_mib} MiB: left out, {reason}")
         return []
     console.print(f"{setup.memory_mib} MiB, {setup.cpus} CPU: booting and protecting ...")
-    return anyio.run(partial(measure, guest, setup, seconds, console.print, period))
+    return anyio.run(partial(measure, subject, setup, seconds, console.print, period))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import anyio.to_thread
 from bench.checkpoint.memcpy import copy_rate
 from bench.checkpoint.summary import summary
 from bench.checkpoints import collect
+from bench.laboratory import ended, stopped
 from colo.lab.pair import HOSTS, Guest, Options, Pair
-from colo.lab.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 PERIOD_MS = 500
 """More often than by default: there is more to count."""
 _WARM_UP_S = 3.0
-_WAIT_S = 60.0
 _STOP = "/write?pages=0"
 _SPARE_MIB = 2048
 """What a pair takes besides its RAM, with the copies of what is in use of that."""
@@ -68,7 +67,7 @@ async def _under(pair: Pair, load: Load, seconds: float) -> list[dict[str, Any]]
         await anyio.sleep(_WARM_UP_S)  # caches, windows and policies are then what they stay
     checkpoints = await collect(pair, HOSTS[0], seconds)
     if client is not None:
-        await anyio.to_thread.run_sync(client.end)
+        await stopped(client)
     if load.pages_per_s:
         await _get(pair, _STOP)
     return checkpoints
@@ -77,9 +76,4 @@ async def _under(pair: Pair, load: Load, seconds: float) -> list[dict[str, Any]]
 async def _get(pair: Pair, path: str) -> None:
     """One page of the guest."""
     name = "get" + path.translate(str.maketrans("/?&=", "----"))
-    process = pair.client(name, "gets", "--count", "1", "--path", path, "--any-body")
-    await anyio.to_thread.run_sync(process.wait, _WAIT_S)
-    record = Record(process.log)
-    record.read()
-    if not record.whole:
-        raise RuntimeError(f"{path}: {record.why or 'no answer'}")
+    await ended(pair.client(name, "gets", "--count", "1", "--path", path, "--any-body"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 import subprocess
@@ -19,7 +18,8 @@ from rich.console import Console
 from bench.compare.feed import Outcome, feed
 from bench.compare.frames import Burst, Load, bursts
 from bench.compare.report import table
-from bench.compare.subjects import ROOT, Ours, Theirs, build, running
+from bench.compare.subjects import Ours, Theirs, build, running
+from bench.laboratory import keep, program
 
 _PAYLOADS = (64, 1460)
 _FLOWS = (1, 100, 10_000)
@@ -34,7 +34,7 @@ _console = Console(width=140)
 @click.option("--runs", default=3, help="Runs of each; the median counts.")
 def main(qemu: str, frames: int, runs: int) -> None:
     """Feed both the same frames, in turn, and compare what that costs them."""
-    path = Path(qemu) if "/" in qemu else ROOT / f".cache/qemu/{qemu}/qemu-system-x86_64"
+    path = program(qemu)
     subjects = (Theirs(path), Ours(build("colo-relay", "compare_sockets")))
     results: dict[str, Any] = {
         "when": datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
@@ -47,14 +47,10 @@ def main(qemu: str, frames: int, runs: int) -> None:
         results["rows"].append(_row(load, subjects, runs))
         _console.print(".", end="")
     results["alone"] = _alone()
-    folder = ROOT / "bench/results"
-    folder.mkdir(exist_ok=True)
-    name = folder / f"compare-{results['when']}.json"
-    name.write_text(json.dumps(results, indent=1))
     _console.print()
     _console.print(table(results))
     _console.print(*(f"the crate alone: {line}" for line in results["alone"]), sep="\n")
-    _console.print(f"as JSON: {name.relative_to(ROOT)}")
+    _console.print(f"as JSON: {keep(results, 'compare-')}")
 
 
 def _row(load: Load, subjects: tuple[Theirs, Ours], runs: int) -> dict[str, Any]:

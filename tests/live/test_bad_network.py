@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
-from traffic import ended, run, start
+from traffic import END_S, run
 
 from colo.lab.impairment import Impairment
 from colo.lab.pair import HOSTS, Options, Pair
@@ -30,11 +30,11 @@ async def test_transfers_over_a_cable_that_loses_delays_and_reorders_are_whole(
     async with Pair(tmp_path, lab_guest, Options(impairment=_BAD_CABLE)) as pair:
         await pair.protected()
         clients = [
-            start(pair, "download", "download", "--count", "1", "--mib", "3"),
-            start(pair, "upload", "upload", "--count", "1", "--mib", "3"),
-            start(pair, "counter", "counter", "--count", "60"),
+            pair.client("download", "download", "--count", "1", "--mib", "3"),
+            pair.client("upload", "upload", "--count", "1", "--mib", "3"),
+            pair.client("counter", "counter", "--count", "60"),
         ]
-        records = [await ended(client) for client in clients]
+        records = [await client.ended(END_S) for client in clients]
         status = await pair.status("alpha")
     assert [record.why for record in records if not record.whole] == []
     assert status.state == "protected", status.why

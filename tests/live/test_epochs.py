@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+from traffic import more_answers
 
 from colo.lab.pair import HOSTS, Options, Pair
-from colo.lab.records import WatchedClient
 from colo.lab.trial import Moment, Trial, carry_out
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ async def test_in_epochs_answers_that_differ_need_no_agreement_and_the_copy_rest
     async with Pair(tmp_path, lab_guest, EPOCHS) as pair:
         await pair.protected()
         before = await _in_mode(pair, "epoch")
-        gets = WatchedClient("random", pair.client("random", "gets", "--path", "/random", "--any-body"))
-        await _answers(gets, 20)
+        gets = pair.client("random", "gets", "--path", "/random", "--any-body")
+        await more_answers(gets, 20)
         after, resting = await pair.status("alpha"), await pair.status("beta")
         await gets.finish(60)
     assert gets.problem is None
@@ -66,17 +66,17 @@ async def test_copies_that_differ_go_to_epochs_and_come_back_when_they_agree(
     options = Options(checkpoint={"period_ms": 0, "trial_s": 1, "forced_percent": 20})
     async with Pair(tmp_path, lab_guest, options) as pair:
         await pair.protected()
-        gets = WatchedClient("random", pair.client("random", "gets", "--path", "/random", "--any-body"))
+        gets = pair.client("random", "gets", "--path", "/random", "--any-body")
         await _in_mode(pair, "epoch")
         async with pair.agent("alpha") as client:
             told = await client.why()
         await gets.finish(60)
         await _in_mode(pair, "lockstep")
-        counter = WatchedClient("counter", pair.client("counter", "counter", "--interval", "0.02"))
-        await _answers(counter, 20)
+        counter = pair.client("counter", "counter", "--interval", "0.02")
+        await more_answers(counter, 20)
         pair.kill("alpha")
         await pair.until("beta", "degraded")
-        await _answers(counter, 20)
+        await more_answers(counter, 20)
         await counter.finish(60)
     assert (gets.problem, counter.problem) == (None, None)
     assert told.mode == "epoch"
@@ -92,13 +92,3 @@ async def _in_mode(pair: Pair, mode: str) -> Status:
             if all(status.mode == mode for status in statuses):
                 return statuses[0]
             await anyio.sleep(_LOOK_S)  # an agent tells its mode only when it is asked
-
-
-async def _answers(client: WatchedClient, count: int) -> None:
-    client.record.read()
-    wanted = client.record.answers + count
-    with anyio.fail_after(60):
-        while client.record.answers < wanted:
-            await anyio.sleep(_LOOK_S)  # the client's own time
-            client.record.read()
-            assert client.record.verdict == "", client.record.why

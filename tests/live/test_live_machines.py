@@ -5,13 +5,11 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import anyio.to_thread
 import pytest
 
 from colo.errors import ColoError
 from colo.guest import GUEST_APPEND
 from colo.lab.pair import HOSTS, Options, Pair
-from colo.lab.records import Record
 from colo.lab.settings import GUEST_ADDRESS
 
 if TYPE_CHECKING:
@@ -33,9 +31,7 @@ async def _survives_the_loss_of_its_primary(pair: Pair) -> None:
     after = await pair.status("alpha")
     pair.kill("alpha")
     await pair.until("beta", "degraded")
-    await anyio.to_thread.run_sync(counter.wait, 60.0)
-    record = Record(counter.log)
-    record.read()
+    record = await counter.ended(60.0)
     assert record.whole
     assert record.answers == ANSWERS
     assert after.checkpoints.total > before.checkpoints.total

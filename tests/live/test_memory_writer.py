@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
 import pytest
+from traffic import run
 
 from colo.lab.pair import Options, Pair
-from colo.lab.records import Record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from colo.api.service import Progress
     from colo.lab.pair import Guest
+    from colo.lab.records import Record
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(240)]
 
@@ -29,13 +29,8 @@ _NARROW = Options(
 )
 
 
-async def _get(pair: Pair, path: str, expected: str) -> Record:
-    name = path.replace("/", "-").replace("?", "-")
-    process = pair.client(f"get{name}", "gets", "--count", "1", "--path", path, "--expect", expected)
-    await anyio.to_thread.run_sync(process.wait, 60.0)
-    record = Record(process.log)
-    record.read()
-    return record
+async def _get(pair: Pair, name: str, path: str, expected: str) -> Record:
+    return await run(pair, name, "gets", "--count", "1", "--path", path, "--expect", expected)
 
 
 async def test_a_writer_that_never_converges_is_slowed_down_protected_and_survives_its_host(
@@ -44,13 +39,13 @@ async def test_a_writer_that_never_converges_is_slowed_down_protected_and_surviv
     steps: list[Progress] = []
     async with Pair(tmp_path, lab_guest, _NARROW, boot=True) as pair:
         await pair.guest_answers()
-        assert (await _get(pair, _LOAD, "writing 12000 random pages/s over 64 MiB")).whole
+        assert (await _get(pair, "write", _LOAD, "writing 12000 random pages/s over 64 MiB")).whole
         steps = [step async for step in pair.protect("alpha")]
-        assert (await _get(pair, "/patterns/verdict", "intact")).whole
+        assert (await _get(pair, "before", "/patterns/verdict", "intact")).whole
         before = await pair.status("alpha")
         pair.kill("alpha")
         await pair.until("beta", "degraded")
-        verdict = await _get(pair, "/patterns/verdict", "intact")
+        verdict = await _get(pair, "after", "/patterns/verdict", "intact")
     assert steps[-1].phase == "protected"
     assert max(step.stopped for step in steps) > 0.0
     rounds = {step.round: step for step in steps if step.phase == "pre-copy"}

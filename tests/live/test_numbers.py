@@ -4,32 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import anyio
 import pytest
+from traffic import more_answers
 
 from colo.lab.pair import Options, Pair
-from colo.lab.records import WatchedClient
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from colo.lab.pair import Guest
+    from colo.lab.records import WatchedClient
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(240)]
 
 LOCKSTEP = Options(checkpoint={"period_ms": 0})
-_LOOK_S = 0.05
 _TRIES = 5
-
-
-async def _more_answers(client: WatchedClient, count: int = 20) -> None:
-    client.record.read()
-    wanted = client.record.answers + count
-    with anyio.fail_after(60):
-        while client.record.answers < wanted:
-            await anyio.sleep(_LOOK_S)  # the client's own time
-            client.record.read()
-            assert client.record.verdict == "", client.record.why
 
 
 async def _counter(pair: Pair) -> WatchedClient:
@@ -37,8 +26,8 @@ async def _counter(pair: Pair) -> WatchedClient:
     for attempt in range(_TRIES):
         before = (await pair.status("alpha")).epoch
         name = f"counter{attempt}"
-        client = WatchedClient(name, pair.client(name, "counter", "--interval", "0.02"))
-        await _more_answers(client)
+        client = pair.client(name, "counter", "--interval", "0.02")
+        await more_answers(client)
         if (await pair.status("alpha")).epoch == before:
             return client
         await client.finish(60)
@@ -56,10 +45,10 @@ async def test_a_connection_younger_than_the_last_checkpoint_outlives_two_hosts(
             pair.kill(victim)
             status = await pair.until(survivor, "degraded")
             assert status.traffic["translated"] >= 1
-            await _more_answers(client)
+            await more_answers(client)
             await pair.start_agent(victim)
             async for _ in pair.protect(survivor):
                 pass
-            await _more_answers(client)
+            await more_answers(client)
         await client.finish(60)
     assert client.record.whole, client.record.why

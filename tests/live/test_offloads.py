@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import count
 from typing import TYPE_CHECKING
 
-import anyio
-import anyio.to_thread
 import pytest
+from traffic import END_S, run, under_way
 
 from colo.lab.pair import Options, Pair
-from colo.lab.records import Record, WatchedClient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,16 +17,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(180)]
 
 LOCKSTEP = Options(backend="tap", checkpoint={"period_ms": 0})
-_LOOK_S = 0.02
 _MIB = 1 << 20
-
-
-async def _run(pair: Pair, kind: str, *arguments: str) -> Record:
-    process = pair.client(f"{kind}{len(arguments)}", kind, *arguments)
-    await anyio.to_thread.run_sync(process.wait, 90.0)
-    record = Record(process.log)
-    record.read()
-    return record
 
 
 async def test_gets_are_answered_in_lockstep_and_what_differs_after_a_checkpoint(
@@ -37,12 +25,12 @@ async def test_gets_are_answered_in_lockstep_and_what_differs_after_a_checkpoint
 ) -> None:
     async with Pair(tmp_path, lab_guest, LOCKSTEP) as pair:
         await pair.protected()
-        await _run(pair, "gets", "--count", "5")
+        await run(pair, "settle", "gets", "--count", "5")
         await pair.checkpoint()
         before = await pair.status("alpha")
-        record = await _run(pair, "gets", "--count", "50", "--interval", "0")
+        record = await run(pair, "gets", "gets", "--count", "50", "--interval", "0")
         after = await pair.status("alpha")
-        differing = await _run(pair, "gets", "--count", "3", "--path", "/random", "--any-body")
+        differing = await run(pair, "random", "gets", "--count", "3", "--path", "/random", "--any-body")
         status = await pair.status("alpha")
     assert record.whole
     assert after.traffic["released_agreed"] - before.traffic["released_agreed"] >= 150
@@ -56,19 +44,10 @@ async def test_a_download_is_whole_and_was_not_cut_by_the_guest(tmp_path: Path, 
     async with Pair(tmp_path, lab_guest, Options(backend="tap")) as pair:
         await pair.protected()
         before = (await pair.status("alpha")).traffic["vm_frames"]
-        record = await _run(pair, "download", "--count", "2", "--mib", "64")
+        record = await run(pair, "download", "download", "--count", "2", "--mib", "64")
         frames = (await pair.status("alpha")).traffic["vm_frames"] - before
     assert record.whole, record.why
     assert 128 * _MIB / frames > 2 * 1448, "the guest hands over more than one segment at once"
-
-
-async def _under_way(download: WatchedClient) -> None:
-    """24 MiB of it have come."""
-    with anyio.fail_after(60):
-        for _ in count():
-            if download.process.log.read_bytes().count(b"progress") >= 24:
-                return
-            await anyio.sleep(_LOOK_S)  # the client's own time
 
 
 @pytest.mark.parametrize("victim", ["alpha", "beta"])
@@ -76,16 +55,12 @@ async def test_a_download_outlives_the_loss_of_a_host(tmp_path: Path, lab_guest:
     survivor = {"alpha": "beta", "beta": "alpha"}[victim]
     async with Pair(tmp_path, lab_guest, Options(backend="tap")) as pair:
         await pair.protected()
-        counter = WatchedClient("counter", pair.client("counter", "counter", "--interval", "0.01"))
-        download = WatchedClient(
-            "download", pair.client("download", "download", "--count", "1", "--mib", "192")
-        )
-        await _under_way(download)
-        assert download.process.ended() is None, "it is still under way"
+        counter = pair.client("counter", "counter", "--interval", "0.01")
+        download = pair.client("download", "download", "--count", "1", "--mib", "192")
+        await under_way(download, 24 * _MIB)
         pair.kill(victim)
         await pair.until(survivor, "degraded")
-        await anyio.to_thread.run_sync(download.process.wait, 90.0)
+        await download.ended(END_S)
         await counter.finish(60)
-        download.record.read()
     assert download.record.whole, download.record.why
     assert counter.record.whole, counter.record.why

@@ -6,7 +6,6 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 import pytest
 from scapy.layers.inet import TCP
 from scapy.utils import PcapNgReader
@@ -56,7 +55,7 @@ async def test_a_differing_answer_is_on_record_and_in_a_file(tmp_path: Path, lab
             gets = pair.client("random", "gets", "--count", "3", "--path", "/random", "--any-body")
             with anyio.fail_after(_CAPTURED_S):
                 await _until_captured(client)
-            await anyio.to_thread.run_sync(gets.wait, 60.0)
+            await gets.ended(60.0)
             found = await client.divergences()
         status = await pair.status("alpha")
     assert sum(found.by_kind.values()) == len(found.last)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 import pytest
+from traffic import more_answers
 
 from colo.errors import ColoError
 from colo.lab.pair import Options, Pair
 from colo.lab.process import send
-from colo.lab.records import WatchedClient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(240)]
 
 Part = Literal["qemu", "agent"]
-_LOOK_S = 0.05
 _REACH_S = 60.0
 """A phase takes milliseconds: many checkpoints may pass before one is met in it."""
 
@@ -44,11 +43,11 @@ async def test_a_secondary_that_is_stuck_is_given_up_and_the_vm_answers_on(
 ) -> None:
     async with Pair(tmp_path, lab_guest, Options(checkpoint={"mode": mode})) as pair:
         await pair.protected()
-        counter = WatchedClient("counter", pair.client("counter", "counter", "--interval", "0.02"))
-        await _answers(counter, 20)
+        counter = pair.client("counter", "counter", "--interval", "0.02")
+        await more_answers(counter, 20)
         await _stop(pair, part, step)
         await pair.until("alpha", "degraded")
-        await _answers(counter, 20)
+        await more_answers(counter, 20)
         if part == "agent":
             pair.hosts["beta"].agent.signal(signal.SIGCONT)
         await pair.until("beta", "idle")
@@ -59,13 +58,13 @@ async def test_a_secondary_that_is_stuck_is_given_up_and_the_vm_answers_on(
 async def test_a_primary_whose_qemu_is_stuck_is_replaced(tmp_path: Path, lab_guest: Guest) -> None:
     async with Pair(tmp_path, lab_guest) as pair:
         await pair.protected()
-        counter = WatchedClient("counter", pair.client("counter", "counter", "--interval", "0.02"))
-        await _answers(counter, 20)
+        counter = pair.client("counter", "counter", "--interval", "0.02")
+        await more_answers(counter, 20)
         pid = pair.hosts["alpha"].qemu_pid
         assert pid is not None
         send(pid, signal.SIGSTOP)
         await pair.until("beta", "degraded")
-        await _answers(counter, 20)
+        await more_answers(counter, 20)
         await pair.until("alpha", "idle")
         await counter.finish(60)
     assert counter.problem is None
@@ -92,13 +91,3 @@ async def _checkpoints(primary: AgentClient) -> None:
             await primary.checkpoint()
     except ColoError:
         return  # the secondary is stuck
-
-
-async def _answers(client: WatchedClient, count: int) -> None:
-    client.record.read()
-    wanted = client.record.answers + count
-    with anyio.fail_after(60):
-        while client.record.answers < wanted:
-            await anyio.sleep(_LOOK_S)  # the client's own time
-            client.record.read()
-            assert client.record.verdict == "", client.record.why

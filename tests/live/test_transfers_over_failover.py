@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from traffic import ended, mib, start, under_way
+from traffic import END_S, mib, under_way
 
 from colo.guest.protocol import MIB
 from colo.lab.pair import Pair
@@ -27,9 +27,9 @@ async def test_a_download_an_upload_and_an_ipv6_connection_outlive_the_primary(
         await pair.guest_answers(GUEST_ADDRESS6)
         size = mib(48)
         transfers = [
-            start(pair, kind, kind, "--count", "1", "--mib", size) for kind in ("download", "upload")
+            pair.client(kind, kind, "--count", "1", "--mib", size) for kind in ("download", "upload")
         ]
-        counter = start(pair, "counter", "counter", "--interval", "0.01", address=GUEST_ADDRESS6)
+        counter = pair.client("counter", "counter", "--interval", "0.01", address=GUEST_ADDRESS6)
         await under_way(counter, 10)
         for transfer in transfers:
             await under_way(transfer, 2 * MIB)
@@ -39,7 +39,7 @@ async def test_a_download_an_upload_and_an_ipv6_connection_outlive_the_primary(
             transfer.record.read()
             assert transfer.record.verdict == "", "the transfer was through before the host died"
         await pair.until("beta", "degraded")
-        records = [await ended(transfer) for transfer in transfers]
+        records = [await transfer.ended(END_S) for transfer in transfers]
         before = counter.record.answers
         await under_way(counter, before + 10)
         await counter.finish(60)

@@ -6,16 +6,15 @@ import os
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 
-from colo.lab.records import WatchedClient
 from colo.lab.settings import GUEST_ADDRESS
 
 if TYPE_CHECKING:
     from colo.lab.pair import Pair
-    from colo.lab.records import Record
+    from colo.lab.records import Record, WatchedClient
 
-_END_S = 170.0
+END_S = 170.0
+_ANSWERS_S = 60.0
 _LOOK_S = 0.02
 
 
@@ -24,24 +23,26 @@ def mib(usual: int) -> str:
     return os.environ.get("COLO_LIVE_MIB") or str(usual)
 
 
-def start(pair: Pair, name: str, kind: str, *arguments: str, address: str = GUEST_ADDRESS) -> WatchedClient:
-    return WatchedClient(name, pair.client(name, kind, *arguments, address=address))
+async def run(
+    pair: Pair,
+    name: str,
+    kind: str,
+    *arguments: str,
+    address: str = GUEST_ADDRESS,
+    seconds: float = END_S,
+) -> Record:
+    return await pair.client(name, kind, *arguments, address=address).ended(seconds)
 
 
-async def ended(client: WatchedClient) -> Record:
-    """Its record, once it has ended by itself."""
-    await anyio.to_thread.run_sync(client.process.wait, _END_S)
+async def more_answers(client: WatchedClient, count: int = 20) -> None:
+    """Until it has got so many more."""
     client.record.read()
-    return client.record
+    await under_way(client, client.record.answers + count, _ANSWERS_S)
 
 
-async def run(pair: Pair, name: str, kind: str, *arguments: str, address: str = GUEST_ADDRESS) -> Record:
-    return await ended(start(pair, name, kind, *arguments, address=address))
-
-
-async def under_way(client: WatchedClient, amount: int) -> None:
+async def under_way(client: WatchedClient, amount: int, seconds: float = END_S) -> None:
     """Until a transfer has come so many bytes far, or a client has got so many answers."""
-    with anyio.fail_after(_END_S):
+    with anyio.fail_after(seconds):
         while True:
             client.record.read()
             assert client.record.verdict == "", f"{client.name} is through: {client.record.why}"

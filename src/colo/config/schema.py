@@ -40,6 +40,7 @@ MAX_NICS = 8
 _RUN_DIR = FilePath(max_bytes=90, expected="path of a folder, at most 90 bytes")
 _DEVICE_NAME = Text("name of a network device, at most 15 characters", r"[A-Za-z0-9_.-]{1,15}")
 _HOUR_MS = 3_600_000
+_POLICY = Limits()
 
 
 @attrs.frozen
@@ -196,13 +197,13 @@ class CheckpointConfig:
     max_staging_mib: int = attrs.field(default=1024, metadata=key(Integer(1, 1_048_576)))
     held_mib: int = attrs.field(default=64, metadata=key(Integer(1, 4096)))
     resume: Resume = attrs.field(default="early", metadata=key(Choice(("early", "together"))))
-    mode: Wanted = attrs.field(default="auto", metadata=key(Choice(("auto", "lockstep", "epoch"))))
-    forced_percent: int = attrs.field(default=50, metadata=key(Integer(2, 100)))
-    paused_percent: int = attrs.field(default=20, metadata=key(Integer(2, 100)))
-    lag_ms: int = attrs.field(default=500, metadata=key(Integer(2, 60_000)))
-    trial_s: int = attrs.field(default=10, metadata=key(Integer(1, 3600)))
-    epoch_min_ms: int = attrs.field(default=20, metadata=key(Integer(5, 10_000)))
-    epoch_max_ms: int = attrs.field(default=200, metadata=key(Integer(5, 60_000)))
+    mode: Wanted = attrs.field(default=_POLICY.mode, metadata=key(Choice(("auto", "lockstep", "epoch"))))
+    forced_percent: int = attrs.field(default=_POLICY.forced_percent, metadata=key(Integer(2, 100)))
+    paused_percent: int = attrs.field(default=_POLICY.paused_percent, metadata=key(Integer(2, 100)))
+    lag_ms: int = attrs.field(default=_POLICY.lag_ms, metadata=key(Integer(2, 60_000)))
+    trial_s: int = attrs.field(default=_POLICY.trial_s, metadata=key(Integer(1, 3600)))
+    epoch_min_ms: int = attrs.field(default=_POLICY.epoch_min_ms, metadata=key(Integer(5, 10_000)))
+    epoch_max_ms: int = attrs.field(default=_POLICY.epoch_max_ms, metadata=key(Integer(5, 60_000)))
     encoding: Encoding = attrs.field(default="auto", metadata=key(Choice(("auto", "lz4", "delta", "none"))))
     precopy_max_mib_s: int = attrs.field(default=0, metadata=key(Integer(0, 1_048_576)))
     verify: bool = attrs.field(default=False, metadata=key(Flag()))

@@ -14,10 +14,10 @@ from attrs import define, frozen
 from colo.demo.show import Show, traffic
 from colo.errors import ColoError
 from colo.lab.pair import HOSTS, Pair
-from colo.lab.records import WatchedClient
 
 if TYPE_CHECKING:
     from colo.lab.pair import Guest
+    from colo.lab.records import WatchedClient
 
 _TICK_S = 0.25
 _END_S = 90.0
@@ -89,7 +89,7 @@ class _Demo:
             ("download", ("--mib", mib)),
         )
         self.show.say("Clients: a counter over one connection held open, HTTP GETs, large downloads.")
-        return [WatchedClient(kind, self.pair.client(kind, kind, *arguments)) for kind, arguments in wanted]
+        return [self.pair.client(kind, kind, *arguments) for kind, arguments in wanted]
 
     async def _watch(self, host: str, seconds: float) -> None:
         end = anyio.current_time() + seconds

@@ -19,6 +19,7 @@ from colo.errors import AgentUnreachableError, ColoError
 from colo.hypervisor.leftover import end_leftover
 from colo.lab.namespaces import BRIDGE, Network, Port
 from colo.lab.process import HostProcess, send
+from colo.lab.records import WatchedClient
 from colo.lab.settings import GUEST_ADDRESS, WITNESS_PORT, agent_toml
 from colo.pki import create_authority, issue_node
 
@@ -139,9 +140,9 @@ class Pair:
             HostProcess(self.network, host, command, self.folder / f"{name}.log")
         )
 
-    def client(self, name: str, kind: str, *arguments: str, address: str = GUEST_ADDRESS) -> HostProcess:
+    def client(self, name: str, kind: str, *arguments: str, address: str = GUEST_ADDRESS) -> WatchedClient:
         """One of `colo.lab.clients` against the guest, on the client's host."""
-        return self.run(CLIENT, name, "colo.lab.clients", kind, address, *arguments)
+        return WatchedClient(name, self.run(CLIENT, name, "colo.lab.clients", kind, address, *arguments))
 
     async def start_agent(self, name: str) -> Host:
         """Starts an agent (again): a host that comes back begins with nothing."""
@@ -199,9 +200,9 @@ class Pair:
 
     async def guest_answers(self, address: str = GUEST_ADDRESS) -> None:
         """Waits until the guest's services answer the client; over IPv6 some seconds later (DAD)."""
-        client = self.client(f"boot-{address}", "await-guest", address=address)
-        if await anyio.to_thread.run_sync(client.wait, 2 * _BOOT_S) != 0:
-            raise ColoError("the guest does not answer", f"read {client.log}")
+        process = self.client(f"boot-{address}", "await-guest", address=address).process
+        if await anyio.to_thread.run_sync(process.wait, 2 * _BOOT_S) != 0:
+            raise ColoError("the guest does not answer", f"read {process.log}")
 
     async def checkpoint(self, name: str = HOSTS[0]) -> CheckpointReport:
         """Takes one now."""

@@ -81,12 +81,17 @@ class WatchedClient:
     def __attrs_post_init__(self) -> None:
         self.record = Record(self.process.log)
 
-    async def finish(self, seconds: float) -> None:
-        """Has it end after the answer that it waits for, and reads its verdict. Raises ColoError."""
-        if self.process.ended() is None:
-            self.process.signal(signal.SIGTERM)
+    async def ended(self, seconds: float) -> Record:
+        """Its record, once it has ended by itself. Raises ColoError."""
         await anyio.to_thread.run_sync(self.process.wait, seconds)
         self.record.read()
+        return self.record
+
+    async def finish(self, seconds: float) -> Record:
+        """Has it end after the answer that it waits for; its record. Raises ColoError."""
+        if self.process.ended() is None:
+            self.process.signal(signal.SIGTERM)
+        return await self.ended(seconds)
 
     @property
     def problem(self) -> str | None:

@@ -12,13 +12,12 @@ from attrs import frozen
 
 from colo.errors import ColoError
 from colo.lab.pair import HOSTS, Options, Pair
-from colo.lab.records import WatchedClient
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from colo.lab.pair import Guest
-    from colo.lab.process import HostProcess
+    from colo.lab.records import WatchedClient
 
 _WARM_S = 1.5
 _AFTER_S = 2.0
@@ -90,8 +89,8 @@ async def _clients(trial: Trial, pair: Pair) -> tuple[WatchedClient, ...]:
     if trial.moment is not Moment.IDLE:
         wanted += [("gets", ("--interval", "0.02")), ("download", ("--mib", "8"))]
     if trial.moment is Moment.CHECKPOINT:
-        await _wait(pair.client("write", "gets", "--count", "1", "--path", _WRITE))
-    return tuple(WatchedClient(kind, pair.client(kind, kind, *arguments)) for kind, arguments in wanted)
+        await pair.client("write", "gets", "--count", "1", "--path", _WRITE).ended(_END_S)
+    return tuple(pair.client(kind, kind, *arguments) for kind, arguments in wanted)
 
 
 async def _strike(trial: Trial, pair: Pair) -> str:
@@ -134,7 +133,3 @@ async def _outcome(clients: tuple[WatchedClient, ...], step: str) -> Outcome:
     records = {client.name: client.record for client in clients}
     mib = records["download"].mib if "download" in records else 0
     return Outcome(problems, records["counter"].longest_ms, records["counter"].answers, mib, step)
-
-
-async def _wait(process: HostProcess) -> None:
-    await anyio.to_thread.run_sync(process.wait, _END_S)

@@ -15,7 +15,7 @@ from colo.guest.protocol import BULK_PORT, HTTP_PORT, MIB, LargeCheck, large_fil
 from colo.lab.clients.report import PATIENCE_S, Pace, answer, broken, count_option, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _PIECE = 65536
 
@@ -27,14 +27,12 @@ _PIECE = 65536
 def download(host: str, count: int, mib: int) -> None:
     """Large downloads, each compared with what the guest must have sent."""
     expected = _sha256(mib)
-    for turn in Pace(count, 0).turns():
-        began = time.monotonic()
-        with answer(turn):
-            got = _fetch(host, mib)
-        if got != expected:
-            raise broken(f"download {turn}: another sha256 than that of the {mib} MiB the guest must send")
-        _rate("download", mib, began)
-    say(verdict="whole")
+
+    def once() -> None:
+        if _fetch(host, mib) != expected:
+            raise broken(f"another sha256 than that of the {mib} MiB the guest must send")
+
+    _repeat("download", count, mib, once)
 
 
 @click.command()
@@ -44,14 +42,12 @@ def download(host: str, count: int, mib: int) -> None:
 def upload(host: str, count: int, mib: int) -> None:
     """Large uploads; the guest answers with the sha256 of what has come."""
     expected = f"{mib * MIB} {_sha256(mib)}\n".encode()
-    for turn in Pace(count, 0).turns():
-        began = time.monotonic()
-        with answer(turn):
-            got = _send(host, mib)
-        if got != expected:
-            raise broken(f"upload {turn}: the guest has {got!r} instead of {expected!r}")
-        _rate("upload", mib, began)
-    say(verdict="whole")
+
+    def once() -> None:
+        if (got := _send(host, mib)) != expected:
+            raise broken(f"the guest has {got!r} instead of {expected!r}")
+
+    _repeat("upload", count, mib, once)
 
 
 @click.command()
@@ -61,11 +57,16 @@ def upload(host: str, count: int, mib: int) -> None:
 @click.option("--up", default=16, help="MiB to the guest.")
 def bulk(host: str, count: int, down: int, up: int) -> None:
     """Raw throughput of one connection, both directions at once; both ends check every byte."""
+    _repeat("bulk", count, down + up, lambda: _exchange(host, down, up))
+
+
+def _repeat(kind: str, count: int, mib: int, transfer: Callable[[], None]) -> None:
+    """So many transfers, and how fast each was."""
     for turn in Pace(count, 0).turns():
         began = time.monotonic()
         with answer(turn):
-            _exchange(host, down, up)
-        _rate("bulk", down + up, began)
+            transfer()
+        say(kind=kind, mib=mib, mib_per_s=round(mib / (time.monotonic() - began), 3))
     say(verdict="whole")
 
 
@@ -74,10 +75,6 @@ def _sha256(mib: int) -> str:
     for piece in large_file(mib):
         expected.update(piece)
     return expected.hexdigest()
-
-
-def _rate(kind: str, mib: int, began: float) -> None:
-    say(kind=kind, mib=mib, mib_per_s=round(mib / (time.monotonic() - began), 3))
 
 
 def _fetch(host: str, mib: int) -> str:
