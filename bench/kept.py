@@ -1,4 +1,4 @@
-"""What soak and verify share: the guest with a QEMU of the cache, and the logs kept of a failure."""
+"""The logs of a failure are kept."""
 
 from __future__ import annotations
 
@@ -10,17 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.__main__ import CACHE
-from colo.lab.pair import Guest
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-def guest_on(qemu: str) -> Guest:
-    """The demo guest on this QEMU: a version under .cache/qemu, or a path."""
-    program = Path(qemu) if "/" in qemu else CACHE / f"qemu/{qemu}/qemu-system-x86_64"
-    return Guest(CACHE / "guest/vmlinuz", CACHE / "guest/initramfs", program)
 
 
 @contextmanager

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-from tempfile import mkdtemp
-
 import anyio
 import click
 
+from bench.kept import folder_of
 from bench.laboratory import guest
 from colo.lab.trial import Outcome, Trial, all_trials, carry_out
 
@@ -32,14 +29,10 @@ def main(loops: int) -> None:
 
 
 def _one(trial: Trial, version: str) -> Outcome:
-    folder = Path(mkdtemp(prefix="colo-soak-"))
-    try:
+    with folder_of(str(trial)) as folder:
         outcome = anyio.run(carry_out, trial, folder, guest(version))
-    except Exception as error:
-        raise click.ClickException(f"{trial} failed, logs are in {folder}: {error!r}") from error
-    if outcome.problems:
-        raise click.ClickException(f"{trial}: {'; '.join(outcome.problems)}; logs are in {folder}")
-    shutil.rmtree(folder)
+        if outcome.problems:
+            raise RuntimeError("; ".join(outcome.problems))
     return outcome
 
 

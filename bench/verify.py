@@ -16,9 +16,9 @@ import anyio.to_thread
 import click
 from attrs import frozen
 
-from bench.kept import folder_of, guest_on
+from bench.kept import folder_of
+from bench.laboratory import ended, guest
 from colo.lab.pair import HOSTS, Options, Pair
-from colo.lab.records import WatchedClient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,11 +69,11 @@ async def _verify(run: Run, folder: Path) -> str:
         vm={"memory_mib": run.memory_mib, "cpus": run.cpus},
         checkpoint={"verify": True, "period_ms": run.period_ms, "mode": "lockstep"},
     )
-    async with Pair(folder, guest_on(run.qemu), options) as pair:
+    async with Pair(folder, guest(run.qemu), options) as pair:
         await pair.protected()
         for number, path in enumerate(_WRITERS):
             await _get(pair, f"writer-{number}", path)
-        clients = [WatchedClient(name, pair.client(name, *argv)) for name, argv in _CLIENTS.items()]
+        clients = [pair.client(name, *argv) for name, argv in _CLIENTS.items()]
         began = time.monotonic()
         verified = await _compared(pair, run.checkpoints)
         seconds = time.monotonic() - began
@@ -105,9 +105,7 @@ async def _compared(pair: Pair, enough: int) -> dict[str, int]:
 
 
 async def _get(pair: Pair, name: str, path: str, *more: str) -> None:
-    process = pair.client(name, "gets", "--count", "1", "--path", path, *more)
-    if await anyio.to_thread.run_sync(process.wait, _END_S) != 0:
-        raise RuntimeError(f"{path}: {process.log.read_text()}")
+    await ended(pair.client(name, "gets", "--count", "1", "--path", path, *more))
 
 
 if __name__ == "__main__":

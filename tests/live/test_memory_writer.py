@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 from traffic import run
 
@@ -60,7 +61,7 @@ async def test_a_vm_that_writes_more_than_a_checkpoint_holds_keeps_its_protectio
 ) -> None:
     async with Pair(tmp_path, lab_guest, _SMALL) as pair:
         await pair.protected()
-        assert (await _get(pair, _LARGE, "writing 6000 random pages/s over 128 MiB")).whole
+        assert (await _get(pair, "write", _LARGE, "writing 6000 random pages/s over 128 MiB")).whole
         with anyio.fail_after(60):
             while (before := await pair.status("alpha")).checkpoints.by_reason.get("memory", 0) < 3:
                 assert before.state == "protected", before.why
@@ -68,5 +69,5 @@ async def test_a_vm_that_writes_more_than_a_checkpoint_holds_keeps_its_protectio
         assert before.state == "protected", before.why
         pair.kill("alpha")
         await pair.until("beta", "degraded")
-        verdict = await _get(pair, "/patterns/verdict", "intact")
+        verdict = await _get(pair, "after", "/patterns/verdict", "intact")
     assert verdict.whole, verdict.why

@@ -8,9 +8,9 @@ import anyio
 import anyio.to_thread
 import pytest
 from tampering import cache_of, flip, ram_of
+from traffic import run
 
 from colo.lab.pair import HOSTS, Options, Pair
-from colo.lab.records import WatchedClient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ async def test_cache_and_copy_are_what_the_primary_was_while_it_writes_and_serve
     async with Pair(tmp_path, lab_guest, _verified()) as pair:
         await pair.protected()
         await _write(pair)
-        gets = WatchedClient("gets", pair.client("gets", "gets", "--interval", "0.01"))
+        gets = pair.client("gets", "gets", "--interval", "0.01")
         verified = await _counted(pair, "VM")
         report = await pair.checkpoint()
         await gets.finish(60)
@@ -59,7 +59,7 @@ async def test_a_copy_that_rests_has_the_primarys_ram_in_its_cache_and_takes_ove
 ) -> None:
     async with Pair(tmp_path, lab_guest, _verified(mode="epoch")) as pair:
         await pair.protected()
-        counter = WatchedClient("counter", pair.client("counter", "counter", "--interval", "0.02"))
+        counter = pair.client("counter", "counter", "--interval", "0.02")
         before = await _counted(pair, "cache")
         pair.kill("alpha")
         after = (await pair.until("beta", "degraded")).checkpoints.verified
@@ -89,8 +89,7 @@ async def test_a_byte_that_changes_in_the_copys_ram_unseen_is_found_before_it_ru
 
 
 async def _write(pair: Pair) -> None:
-    process = pair.client("write", "gets", "--count", "1", "--path", "/write?pages=4000&mib=16")
-    assert await anyio.to_thread.run_sync(process.wait, 60.0) == 0
+    assert (await run(pair, "write", "gets", "--count", "1", "--path", "/write?pages=4000&mib=16")).whole
 
 
 async def _refused(pair: Pair, why: str) -> None:

@@ -260,15 +260,17 @@ class PrimaryPairing:
 
     async def _save(self) -> events.StateSaved:
         self._now.mark_stopped("save", await self.vm.hypervisor.save())
+        if self.config.checkpoint.verify:
+            with self._now.phase(
+                "verify"
+            ):  # the last look: it would see a write after the pages were collected
+                self._ram_hash = await anyio.to_thread.run_sync(self.vm.ram.hash)
         return events.StateSaved()
 
     async def _collect(self) -> events.PagesCollected:
         with self._now.phase("collect"):
             pages, size = await anyio.to_thread.run_sync(self._gather)
         self._now.pages, self._now.page_bytes = pages, size
-        if self.config.checkpoint.verify:
-            with self._now.phase("verify"):
-                self._ram_hash = await anyio.to_thread.run_sync(self.vm.ram.hash)
         self._watched.limit.cut(pages, _core.boottime_ns())
         return events.PagesCollected(pages, size)
 
