@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -15,6 +15,12 @@ from colo.agent.primary_pairing import PrimaryPairing
 from colo.config.schema import CheckpointConfig, TimingConfig
 from colo.model import messages
 from colo.model.checkpoint import events
+from colo.model.role.events import PeerLost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anyio.abc import TaskGroup
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +43,9 @@ class _Relay:
     def pause_ingress(self, _timeout_ms: int) -> bool:
         self.read = self.loop_lives.wait(_PATIENCE_S)
         return self.read
+
+    def resume_ingress(self) -> None:
+        self.read = None
 
 
 @define
@@ -61,6 +70,9 @@ class _Vm:
         self.calls.append("begin_save")
         return 0.0
 
+    async def cont(self) -> None:
+        self.calls.append("cont")
+
 
 async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None:
     relay, vm = _Relay(), _Vm()
@@ -77,23 +89,28 @@ async def test_before_the_vm_is_stopped_there_is_memory_for_what_it_has_written_
     assert vm.calls == ["reserve 1250", "begin_save"]
 
 
+async def test_a_peer_that_is_lost_before_the_stop_has_begun_lets_the_vm_run() -> None:
+    vm = _Vm()
+    roles: list[Any] = []
+    async with anyio.create_task_group() as tasks:
+        pairing = _pairing(tasks, _Relay(), vm, posted := [], [], roles.append)
+        pairing.feed(events.Trigger(events.Reason.FIRST), 0)
+        pairing.feed(events.PeerLost("silent"), 0)
+        with anyio.fail_after(_PATIENCE_S):
+            while not posted:  # noqa: ASYNC110 - `post` is a plain function
+                await anyio.sleep(0.001)
+        pairing.feed(posted.pop(), 0)
+        await pairing.end()
+    assert vm.calls == ["cont"]
+    assert roles == [PeerLost("silent")]
+
+
 async def _stopped(relay: _Relay, vm: _Vm) -> tuple[list[Any], list[messages.Message]]:
     """What the first step of a checkpoint posted and sent."""
     posted: list[Any] = []
     sent: list[messages.Message] = []
     async with anyio.create_task_group() as tasks:
-        pairing = PrimaryPairing(
-            cast("Any", _Config()),
-            cast("Any", relay),
-            cast("Any", vm),
-            Measures(),
-            tasks,
-            posted.append,
-            tell_role=lambda _: None,
-            send=sent.append,
-            tell_round=lambda _: None,
-        )
-        pairing._staging = cast("Any", vm)
+        pairing = _pairing(tasks, relay, vm, posted, sent)
         pairing.feed(events.Trigger(events.Reason.FIRST), 0)
         await anyio.lowlevel.checkpoint()
         relay.loop_lives.set()
@@ -102,3 +119,26 @@ async def _stopped(relay: _Relay, vm: _Vm) -> tuple[list[Any], list[messages.Mes
                 await anyio.sleep(0.001)
         await pairing.end()
     return posted, sent
+
+
+def _pairing(
+    tasks: TaskGroup,
+    relay: _Relay,
+    vm: _Vm,
+    posted: list[Any],
+    sent: list[messages.Message],
+    tell_role: Callable[[Any], None] = lambda _: None,
+) -> PrimaryPairing:
+    pairing = PrimaryPairing(
+        cast("Any", _Config()),
+        cast("Any", relay),
+        cast("Any", vm),
+        Measures(),
+        tasks,
+        posted.append,
+        tell_role=tell_role,
+        send=sent.append,
+        tell_round=lambda _: None,
+    )
+    pairing._staging = cast("Any", vm)
+    return pairing

@@ -238,8 +238,9 @@ class PrimaryPairing:
 
     async def _stop(self, n: int) -> events.VmStopped:
         assert self.machine is not None
-        await self._watched.hold()
+        # Before anything that can be cancelled: the resumption that follows then is measured too.
         self._measure = self.measures.begin(n, self.machine.reason.value)
+        await self._watched.hold()
         haste = self.machine.reason is events.Reason.MEMORY  # it writes on meanwhile
         if not haste and self.vm.tracker_kind == "pagemap-scan":
             with self._now.phase("look"):
