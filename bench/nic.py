@@ -19,6 +19,7 @@ import click
 from pyroute2 import NetNS
 
 from bench.laboratory import ended, guest, whole
+from colo.config import CheckpointConfig
 from colo.guest import GUEST_APPEND
 from colo.lab.namespaces import BRIDGE, Network
 from colo.lab.pair import CLIENT, HOSTS, Guest, Options, Pair, topology
@@ -100,7 +101,8 @@ def _rate(record: Record) -> float:
 
 async def _ours(subject: Guest, memory: int, load: tuple[str, ...], backend: str) -> None:
     with TemporaryDirectory(prefix="colo-bench-") as folder:
-        options = Options(backend=backend, vm={"memory_mib": memory})
+        checkpoint = {"period_ms": CheckpointConfig().period_ms}
+        options = Options(backend=backend, vm={"memory_mib": memory}, checkpoint=checkpoint)
         async with Pair(Path(folder), subject, options, boot=True) as pair:
             await pair.guest_answers()
             alone = await _download(pair, "alone", load)
