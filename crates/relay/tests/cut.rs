@@ -4,6 +4,7 @@
 mod common;
 
 use common::*;
+use std::sync::Barrier;
 use std::thread;
 
 /// More than a VM's socket takes, less than what may wait.
@@ -108,8 +109,13 @@ fn a_pause_ends_when_the_vm_has_asked_for_one_frame_more_than_it_was_sent() {
     let frames = backlog();
     frames.iter().for_each(|frame| put(&pair.p.uplink, frame));
     pair.p.await_stat("frames_in", |count| count == BACKLOG as u64);
+    let asking = Barrier::new(2);
     let before = thread::scope(|scope| {
-        let pause = scope.spawn(|| pair.p.relay.pause_ingress(PATIENCE).unwrap());
+        let pause = scope.spawn(|| {
+            asking.wait();
+            pair.p.relay.pause_ingress(PATIENCE).unwrap()
+        });
+        asking.wait(); // a VM that reads before would have read everything
         let mut before = Vec::new();
         while !pause.is_finished() {
             before.extend(get_all(&pair.p.vm));
