@@ -13,6 +13,7 @@ from traffic import run
 from colo.lab.pair import HOSTS, Options, Pair
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from colo.lab.pair import Guest
@@ -68,24 +69,25 @@ async def test_a_copy_that_rests_has_the_primarys_ram_in_its_cache_and_takes_ove
     assert after["VM"] == before["VM"] + 1, "looked at once more before it ran"
 
 
-async def test_a_byte_that_changes_in_the_cache_is_found_and_the_replica_dropped(
-    tmp_path: Path, lab_guest: Guest
+@pytest.mark.parametrize(
+    ("memory_of", "used", "step", "memory"),
+    [(cache_of, True, "store", "the RAM cache"), (ram_of, False, "mend", "the VM's RAM")],
+    ids=["cache", "copy"],
+)
+async def test_a_byte_that_changes_unseen_is_found_before_the_copy_runs_and_the_replica_dropped(
+    memory_of: Callable[[int, int], int],
+    step: str,
+    memory: str,
+    tmp_path: Path,
+    lab_guest: Guest,
+    *,
+    used: bool,
 ) -> None:
     async with Pair(tmp_path, lab_guest, _verified()) as pair:
         await pair.protected()
         agent = pair.hosts["beta"].agent.pid
-        flip(agent, cache_of(agent, _SIZE), _SIZE, used=True)
-        await _refused(pair, "failed at store: the RAM cache is not what the primary's RAM was at the cut")
-
-
-async def test_a_byte_that_changes_in_the_copys_ram_unseen_is_found_before_it_runs(
-    tmp_path: Path, lab_guest: Guest
-) -> None:
-    async with Pair(tmp_path, lab_guest, _verified()) as pair:
-        await pair.protected()
-        agent = pair.hosts["beta"].agent.pid
-        flip(agent, ram_of(agent, _SIZE), _SIZE, used=False)
-        await _refused(pair, "failed at mend: the VM's RAM is not what the primary's RAM was at the cut")
+        flip(agent, memory_of(agent, _SIZE), _SIZE, used=used)
+        await _refused(pair, f"failed at {step}: {memory} is not what the primary's RAM was at the cut")
 
 
 async def _write(pair: Pair) -> None:

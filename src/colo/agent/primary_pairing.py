@@ -197,7 +197,7 @@ class PrimaryPairing:
             case actions.SayPlan(n, rest):
                 self.send(messages.Plan(n, rest))
             case actions.PauseIngressAndStop(n):
-                self._steps.start("stop", partial(self._stop, n))
+                self._begin(n)
             case actions.MarkCut(n):
                 self.relay.cut(n)
             case actions.SaveState():
@@ -236,12 +236,15 @@ class PrimaryPairing:
         assert self._memory is not None
         return self._memory
 
-    async def _stop(self, n: int) -> events.VmStopped:
+    def _begin(self, n: int) -> None:
+        """Measured from here: the step may be cancelled before it runs, and the VM is resumed then too."""
         assert self.machine is not None
-        # Before anything that can be cancelled: the resumption that follows then is measured too.
         self._measure = self.measures.begin(n, self.machine.reason.value)
-        await self._watched.hold()
         haste = self.machine.reason is events.Reason.MEMORY  # it writes on meanwhile
+        self._steps.start("stop", partial(self._stop, haste=haste))
+
+    async def _stop(self, *, haste: bool) -> events.VmStopped:
+        await self._watched.hold()
         if not haste and self.vm.tracker_kind == "pagemap-scan":
             with self._now.phase("look"):
                 await anyio.to_thread.run_sync(self._look_ahead)
@@ -262,9 +265,8 @@ class PrimaryPairing:
     async def _save(self) -> events.StateSaved:
         self._now.mark_stopped("save", await self.vm.hypervisor.save())
         if self.config.checkpoint.verify:
-            with self._now.phase(
-                "verify"
-            ):  # the last look: it would see a write after the pages were collected
+            # The last look: it would see a write after the pages were collected.
+            with self._now.phase("verify"):
                 self._ram_hash = await anyio.to_thread.run_sync(self.vm.ram.hash)
         return events.StateSaved()
 
