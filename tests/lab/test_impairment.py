@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import struct
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colo.lab.impairment import QUEUE, Impairment, Line
+from colo.lab.impairment import QUEUE, Impairment, Line, wire_bytes
 
 FRAMES = [number.to_bytes(4, "big") for number in range(QUEUE)]
 
@@ -60,3 +63,36 @@ def test_a_full_cable_loses_what_comes() -> None:
         line.put(frame, 0.0)
     assert line.lost == 1
     assert line.take(1.0) == FRAMES
+
+
+def test_a_rate_lets_one_frame_out_after_the_other() -> None:
+    line = Line(Impairment(rate_mbit=8, delay_ms=2), 0)  # a byte takes a microsecond
+    for frame in (bytes(976), bytes(1976)):  # and 24 around each
+        line.put(frame, 5.0)
+    assert line.next_time() == pytest.approx(5.003)
+    assert line.take(5.0049) == [bytes(976)]
+    assert line.take(5.0051) == [bytes(1976)]
+    line.put(bytes(976), 6.0)  # it has been idle
+    assert line.next_time() == pytest.approx(6.003)
+
+
+def test_a_rate_goes_for_each_direction_by_itself() -> None:
+    ways = [Line(Impairment(rate_mbit=8), number) for number in range(2)]
+    for line in ways:
+        line.put(bytes(976), 0.0)
+        assert line.next_time() == pytest.approx(0.001)
+
+
+def test_a_frame_of_many_segments_takes_the_wire_as_long_as_they_would() -> None:
+    def frame(size: int, segment: int) -> bytes:
+        return struct.pack("<BBHHHHH", 1, 1, 66, segment, 34, 16, 0) + bytes(size)
+
+    assert wire_bytes(frame(1514, 0)) == 1514 + 24
+    assert wire_bytes(frame(66 + 1448, 1448)) == 1514 + 24
+    assert wire_bytes(frame(66 + 10 * 1448, 1448)) == 10 * (1514 + 24)
+    assert wire_bytes(frame(66 + 1449, 1448)) == 1514 + 67 + 2 * 24
+
+
+@given(st.binary(max_size=100))
+def test_any_frame_takes_the_wire_for_some_time(frame: bytes) -> None:
+    assert wire_bytes(frame) >= 0

@@ -175,16 +175,21 @@ class Qmp:
         try:
             with suppress(PermissionError):  # pipe(7), pipe-max-size: then it is smaller, which is slower
                 fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-            self._client.send_fd_scm(writer)
-            await self.execute("getfd", {"fdname": name})
-        except BaseException as error:
+            await self.send_fd(name, writer)
+        except BaseException:
             os.close(reader)
-            if isinstance(error, (QMPError, OSError)):
-                raise await self._ended() from error
             raise
         finally:
             os.close(writer)
         return reader
+
+    async def send_fd(self, name: str, fd: int) -> None:
+        """Give QEMU a descriptor, as `fd:name` for its commands; ours stays ours to close."""
+        try:
+            self._client.send_fd_scm(fd)
+        except (QMPError, OSError) as error:
+            raise await self._ended() from error
+        await self.execute("getfd", {"fdname": name})
 
     async def job(self, command: str, job_id: str, arguments: Mapping[str, object]) -> None:
         """Run a command that starts a job, to the job's end. A job that fails raises `QmpRefusedError`."""

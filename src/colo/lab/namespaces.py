@@ -22,7 +22,7 @@ from attrs import asdict, frozen
 from pyroute2 import IPRoute, NetNS, netns
 
 from colo.errors import CapabilityError
-from colo.network.tap import open_device
+from colo.network.tap import open_device, open_offload_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +66,12 @@ class Network:
     def command(self, host: str, argv: tuple[str, ...]) -> tuple[str, ...]:
         """`argv` as it is run on `host`; the process keeps its pid through this."""
         return ("nsenter", f"--net={self.path(host)}", "--", *argv)
+
+    @contextmanager
+    def inside(self, host: str) -> Iterator[None]:
+        """The calling thread is on `host` meanwhile: sockets that it makes stay there."""
+        with _inside(self._name(host)):
+            yield
 
     def __enter__(self) -> Self:
         try:
@@ -127,9 +133,10 @@ class Network:
         """Taps instead of a veth, and a process that carries the frames from one to the other."""
         with ExitStack() as undo:
             taps = []
+            opened = open_offload_device if impairment.offloads else open_device
             for space, name in ((host, interface), ("switch", outlet)):
                 with _inside(self._name(space)):
-                    taps.append(open_device(name))
+                    taps.append(opened(name))
                 undo.callback(os.close, taps[-1])
             options = (f"--{key.replace('_', '-')}={value}" for key, value in asdict(impairment).items())
             command = (sys.executable, "-m", "colo.lab.wire", *map(str, taps), *options)

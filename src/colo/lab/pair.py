@@ -64,6 +64,8 @@ class Options:
     """Of the network card."""
     impairment: Impairment | None = None
     """Of the client's cable."""
+    link: Impairment | None = None
+    """Of the first host's cable to the management network, which the link takes."""
 
 
 @define
@@ -83,11 +85,19 @@ class Host:
             self.agent.signal(number)
 
 
-def topology(impairment: Impairment | None = None) -> dict[str, tuple[Port, ...]]:
-    """The hosts of the laboratory and their cables; what is wrong with the client's."""
+def topology(
+    impairment: Impairment | None = None, link: Impairment | None = None
+) -> dict[str, tuple[Port, ...]]:
+    """The hosts of the laboratory and their cables; what is wrong with the client's, and with the first
+    host's on the management network, so that all between the two hosts takes it.
+    """
     management = {name: IPv4Interface(f"{address}/24") for name, address in MANAGEMENT.items()}
+    cables = dict.fromkeys(HOSTS) | {HOSTS[0]: link}
     hosts: dict[str, tuple[Port, ...]] = {
-        name: (Port("lan", "lan0", bridge=BRIDGE), Port("mgmt", "mgmt0", (management[name],)))
+        name: (
+            Port("lan", "lan0", bridge=BRIDGE),
+            Port("mgmt", "mgmt0", (management[name],), impairment=cables[name]),
+        )
         for name in HOSTS
     }
     hosts[WITNESS] = (Port("mgmt", "mgmt0", (management[WITNESS],)),)
@@ -107,7 +117,7 @@ class Pair:
         self._guest = guest
         self._options = options or Options()
         self._stack = ExitStack()
-        self.network = Network(topology(self._options.impairment))
+        self.network = Network(topology(self._options.impairment, self._options.link))
         self.hosts: dict[str, Host] = {}
 
     async def __aenter__(self) -> Self:

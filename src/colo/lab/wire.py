@@ -9,12 +9,14 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
+from typing import Any
 
 import click
 
 from colo.lab.impairment import Impairment, Line
 
-_FRAME = 1 << 16
+_FRAME = (1 << 16) + 256
 _TRANSIENT = {errno.EAGAIN, errno.EIO, errno.ENOBUFS}
 """A tap that is down or full loses frames; so does a cable."""
 
@@ -25,12 +27,16 @@ _TRANSIENT = {errno.EAGAIN, errno.EIO, errno.ENOBUFS}
 @click.option("--loss", default=0.0)
 @click.option("--delay-ms", default=0.0)
 @click.option("--reorder", default=0.0)
+@click.option("--rate-mbit", default=0.0)
+@click.option("--offloads", default=False)
 @click.option("--seed", default=1)
-def main(one: int, other: int, loss: float, delay_ms: float, reorder: float, seed: int) -> None:
+def main(one: int, other: int, **impaired: Any) -> None:  # noqa: ANN401 - fields of `Impairment`
     """Carries frames until SIGTERM, then says how many were lost."""
-    impairment = Impairment(loss, delay_ms, reorder, seed)
+    impairment = Impairment(**impaired)
     ways = {one: (Line(impairment, 0), other), other: (Line(impairment, 1), one)}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    with suppress(PermissionError):  # its delays then also depend on what else runs
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     try:
         while True:
             _turn(ways)

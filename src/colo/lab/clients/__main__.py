@@ -66,15 +66,19 @@ def counter(host: str, count: int, interval: float) -> None:
 @click.option("--path", default="/small")
 @click.option("--any-body", is_flag=True, help="Bodies may differ from each other.")
 @click.option("--expect", default="", help="What every body must be, but for the end of its line.")
-def gets(host: str, count: int, interval: float, path: str, expect: str, *, any_body: bool) -> None:
-    """HTTP GETs, a connection each; every body must be the same."""
+@click.option("--keep", is_flag=True, help="All on one connection.")
+def gets(
+    host: str, count: int, interval: float, path: str, expect: str, *, any_body: bool, keep: bool
+) -> None:
+    """HTTP GETs, a connection each unless it is kept; every body must be the same."""
     first = f"{expect}\n".encode() if expect else b""
+    connection = http.client.HTTPConnection(host, HTTP_PORT, timeout=PATIENCE_S)
     for turn in Pace(count, interval).turns():
         with answer(turn):
-            connection = http.client.HTTPConnection(host, HTTP_PORT, timeout=PATIENCE_S)
             connection.request("GET", path)
             body = connection.getresponse().read()
-            connection.close()
+            if not keep:
+                connection.close()
         first = first or body
         if not body or (body != first and not any_body):
             raise broken(
