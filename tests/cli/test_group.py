@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -83,6 +83,15 @@ def test_an_interruption_has_the_exit_code_of_shells() -> None:
     assert failing_with(KeyboardInterrupt()).exit_code == INTERRUPTED
 
 
+@pytest.fixture
+def heeds_interruptions() -> Iterator[None]:
+    """What a shell starts in the background ignores them, and so would what we start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_interruptions")
 def test_ctrl_c_ends_a_command_without_a_traceback(config: Path, agent: object) -> None:
     assert agent
     argv = [sys.executable, "-m", "colo", "status", "--watch", "--format", "json", str(config)]

@@ -70,14 +70,17 @@ async def test_a_copy_that_rests_has_the_primarys_ram_in_its_cache_and_takes_ove
 
 
 @pytest.mark.parametrize(
-    ("memory_of", "used", "step", "memory"),
-    [(cache_of, True, "store", "the RAM cache"), (ram_of, False, "mend", "the VM's RAM")],
+    ("memory_of", "used", "found"),
+    [
+        # At the store; a byte changed just after that, in what the VM is loaded from.
+        (cache_of, True, ("failed at store: the RAM cache is not", "failed at mend: the VM's RAM is not")),
+        (ram_of, False, ("failed at mend: the VM's RAM is not",)),
+    ],
     ids=["cache", "copy"],
 )
 async def test_a_byte_that_changes_unseen_is_found_before_the_copy_runs_and_the_replica_dropped(
     memory_of: Callable[[int, int], int],
-    step: str,
-    memory: str,
+    found: tuple[str, ...],
     tmp_path: Path,
     lab_guest: Guest,
     *,
@@ -87,17 +90,18 @@ async def test_a_byte_that_changes_unseen_is_found_before_the_copy_runs_and_the_
         await pair.protected()
         agent = pair.hosts["beta"].agent.pid
         flip(agent, memory_of(agent, _SIZE), _SIZE, used=used)
-        await _refused(pair, f"failed at {step}: {memory} is not what the primary's RAM was at the cut")
+        await _refused(pair, found)
 
 
 async def _write(pair: Pair) -> None:
     assert (await run(pair, "write", "gets", "--count", "1", "--path", "/write?pages=4000&mib=16")).whole
 
 
-async def _refused(pair: Pair, why: str) -> None:
-    """The replica is lost, both sides say why, and the VM runs on."""
+async def _refused(pair: Pair, whys: tuple[str, ...]) -> None:
+    """The replica is lost, both sides say the same of why, and the VM runs on."""
     await pair.until("alpha", "degraded")
     gone = await pair.until("beta", "idle")
     assert gone.qemu_pid is None
-    assert all(why in pair.hosts[name].agent.log.read_text() for name in HOSTS)
+    logs = [pair.hosts[name].agent.log.read_text() for name in HOSTS]
+    assert any(all(f"{why} what the primary's RAM was at the cut" in log for log in logs) for why in whys)
     await pair.guest_answers()
