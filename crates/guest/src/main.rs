@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 mod bulk;
+mod check;
 mod counter;
 mod echo;
 mod http;

@@ -8,6 +8,8 @@
 //! | `/write?pages=R&mib=M` | starts writing R pages (at most 1,000,000) per second over M MiB (default 16, at most 128); 0 stops |
 //! | `/patterns?pages=R&mib=M` | starts writing R random pages (at most 100,000) per second over M MiB (default 16, at most 128); 0 stops |
 //! | `/patterns/verdict` | `intact`, or which page of these is not what was written |
+//! | `/check` | starts the checks of `check`, once |
+//! | `/check/verdict?rounds=N` | after N rounds more of them (default 1, at most 20): `N rounds: intact`, or `fault: ...` |
 //! | `/random` | a line that differs on every request and between two copies of the guest: it forces a divergence |
 //! | `/stats` | counts, see `stats` |
 //! | `/upload`, by POST | `LENGTH SHA256\n` of what came, of any size |
@@ -18,6 +20,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::time::SystemTime;
 
+use crate::check::Check;
 use crate::large::CHUNK;
 use crate::patterns::Patterns;
 use crate::sha256::Sha256;
@@ -47,6 +50,7 @@ pub struct Site {
     pub stats: Stats,
     writer: Writer,
     patterns: Patterns,
+    check: Check,
 }
 
 impl Site {
@@ -60,7 +64,9 @@ impl Site {
             "/large" => large(query).unwrap_or_else(bad_parameter),
             "/write" => self.write(query).unwrap_or_else(bad_parameter),
             "/patterns" => self.pattern(query).unwrap_or_else(bad_parameter),
-            "/patterns/verdict" => ok(self.patterns.verdict()),
+            "/patterns/verdict" => ok(intact(self.patterns.verdict())),
+            "/check" => self.start_check(),
+            "/check/verdict" => self.verdict(query).unwrap_or_else(bad_parameter),
             "/random" => random().map_or_else(|error| failed(&error), ok),
             "/stats" => ok(self.stats.page()),
             _ => Page {
@@ -68,6 +74,18 @@ impl Site {
                 body: Body::Text("404 Not Found\n".to_owned()),
             },
         }
+    }
+
+    fn start_check(&self) -> Page {
+        match self.check.start() {
+            Ok(()) => ok("checking\n".to_owned()),
+            Err(error) => failed(&error),
+        }
+    }
+
+    fn verdict(&self, query: &str) -> Option<Page> {
+        let rounds = parameter(query, "rounds", Some(1), 1..=20)?;
+        Some(ok(self.check.verdict(rounds)))
     }
 
     fn pattern(&self, query: &str) -> Option<Page> {
@@ -163,6 +181,10 @@ fn parameter(
     value.filter(|value| range.contains(value))
 }
 
+fn intact(verdict: Result<(), String>) -> String {
+    verdict.map_or_else(|damage| damage + "\n", |()| "intact\n".to_owned())
+}
+
 fn ok(text: String) -> Page {
     Page {
         status: "200 OK",
@@ -226,6 +248,8 @@ mod tests {
             "/patterns",
             "/patterns?pages=100001",
             "/patterns?pages=1&mib=129",
+            "/check/verdict?rounds=0",
+            "/check/verdict?rounds=21",
         ] {
             assert_eq!(status(target), "400 Bad Request", "{target}");
         }
@@ -248,6 +272,7 @@ mod tests {
             "/write?pages=0",
             "/patterns?pages=0",
             "/patterns/verdict",
+            "/check/verdict",
             "/stats",
             "/nothing",
             "/write",

@@ -1,8 +1,9 @@
 //! `/patterns`: memory that is written at random, page by page, and that shows whether it was carried over whole. Each
-//! page is noise made from a number, with its sum at the end; a page never written is zero, whose sum is zero.
+//! page is noise made from a number that is kept elsewhere: a page that is damaged is found, and one that is of another
+//! time than the rest of the memory, too. A page never written is zero, which is what number 0 makes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::serve;
@@ -20,12 +21,20 @@ pub struct Patterns {
     running: Mutex<Option<Arc<Area>>>,
 }
 
+type Page = [u64; WORDS];
+
 /// Shared by a thread that writes, one that checks, and those who ask.
 struct Area {
-    memory: Mutex<Vec<[u64; WORDS]>>,
+    memory: Mutex<Memory>,
     /// Number of a page that was found damaged, from 1; 0 is none.
     damaged: AtomicU64,
     stop: AtomicBool,
+}
+
+struct Memory {
+    pages: Vec<Page>,
+    /// What each page was made from.
+    numbers: Vec<u64>,
 }
 
 impl Patterns {
@@ -45,20 +54,18 @@ impl Patterns {
             && serve::spawn_plain("checker", move || checker.check_for_ever()).is_ok()
     }
 
-    /// Looks at every page: "intact", or which one is damaged.
-    pub fn verdict(&self) -> String {
+    /// Looks at every page; an error tells which one is damaged.
+    pub fn verdict(&self) -> Result<(), String> {
         let running = self
             .running
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let Some(area) = running else {
-            return "nothing is written\n".to_owned();
-        };
+        let area = running.ok_or("nothing is written")?;
         area.check_all();
         match area.damaged.load(Ordering::Relaxed) {
-            0 => "intact\n".to_owned(),
-            page => format!("page {page} is damaged\n"),
+            0 => Ok(()),
+            page => Err(format!("page {page} is damaged")),
         }
     }
 }
@@ -66,7 +73,7 @@ impl Patterns {
 impl Area {
     fn new(pages: usize) -> Self {
         Self {
-            memory: Mutex::new(vec![[0; WORDS]; pages]),
+            memory: Mutex::new(Memory::new(pages)),
             damaged: AtomicU64::new(0),
             stop: AtomicBool::new(false),
         }
@@ -89,13 +96,8 @@ impl Area {
     }
 
     fn write_pages(&self, first: u64, end: u64) {
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        for number in first..end {
-            let place = noise(number.wrapping_add(1)) as usize % memory.len().max(1);
-            if let Some(page) = memory.get_mut(place) {
-                fill(page, number.wrapping_add(1));
-            }
-        }
+        let mut memory = self.lock();
+        (first..end).for_each(|number| memory.write(number.wrapping_add(1)));
     }
 
     fn check_for_ever(&self) {
@@ -119,62 +121,110 @@ impl Area {
 
     /// Checks some pages; false when there are none.
     fn check(&self, first: usize) -> bool {
-        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(rest) = memory.get(first..).filter(|rest| !rest.is_empty()) else {
+        let memory = self.lock();
+        if first >= memory.pages.len() {
             return false;
-        };
-        let mut pages = (first as u64 + 1..).zip(rest.iter().take(BATCH as usize));
-        if let Some((number, _)) = pages.find(|(_, page)| !is_whole(page)) {
-            self.damaged.store(number, Ordering::Relaxed);
+        }
+        if let Some(page) = memory.damaged(first) {
+            self.damaged.store(page as u64 + 1, Ordering::Relaxed);
         }
         true
     }
-}
 
-fn fill(page: &mut [u64; WORDS], number: u64) {
-    let (mut value, mut sum) = (noise(number), 0_u64);
-    let (words, last) = page.split_at_mut(WORDS - 1);
-    for word in words {
-        value = noise(value);
-        *word = value;
-        sum = sum.wrapping_add(value);
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    last.fill(sum);
 }
 
-fn is_whole(page: &[u64; WORDS]) -> bool {
-    let (words, last) = page.split_at(WORDS - 1);
-    last == [words.iter().fold(0_u64, |sum, word| sum.wrapping_add(*word))]
+impl Memory {
+    fn new(pages: usize) -> Self {
+        Self {
+            pages: vec![[0; WORDS]; pages],
+            numbers: vec![0; pages],
+        }
+    }
+
+    /// The number says which page, too.
+    fn write(&mut self, number: u64) {
+        let place = noise(number) as usize % self.pages.len().max(1);
+        if let (Some(page), Some(kept)) = (self.pages.get_mut(place), self.numbers.get_mut(place)) {
+            *page = content(number);
+            *kept = number;
+        }
+    }
+
+    /// The first one, from 0, of the pages from `first` on, of which some are looked at.
+    fn damaged(&self, first: usize) -> Option<usize> {
+        let pages = self.pages.iter().zip(&self.numbers).enumerate();
+        let mut some = pages.skip(first).take(BATCH as usize);
+        some.find_map(|(place, (page, number))| (*page != content(*number)).then_some(place))
+    }
+}
+
+fn content(number: u64) -> Page {
+    let mut value = noise(number);
+    std::array::from_fn(|_| {
+        value = noise(value);
+        value
+    })
 }
 
 /// Xorshift (Marsaglia 2003): 0 only from 0.
-fn noise(mut value: u64) -> u64 {
+pub fn noise(mut value: u64) -> u64 {
     value ^= value << 13;
     value ^= value >> 7;
     value ^ (value << 17)
 }
 
 #[cfg(test)]
+impl Patterns {
+    /// Changes a bit of every page.
+    pub fn damage(&self) {
+        let running = self.running.lock().unwrap();
+        let mut memory = running.as_ref().unwrap().lock();
+        memory.pages.iter_mut().for_each(|page| page[7] ^= 1);
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The number of the page that is found after a change, from 1; 0 is none.
+    fn found_after(change: impl FnOnce(&mut Memory)) -> u64 {
+        let area = Area::new(300);
+        area.write_pages(0, 1000);
+        change(&mut area.lock());
+        area.check_all();
+        area.damaged.load(Ordering::Relaxed)
+    }
+
     #[test]
     fn pages_are_whole_until_a_bit_changes() {
-        let area = Area::new(300);
-        area.check_all();
-        area.write_pages(0, 1000);
-        area.check_all();
-        assert_eq!(area.damaged.load(Ordering::Relaxed), 0);
-        area.memory.lock().unwrap()[299][5] ^= 1 << 40;
-        area.check_all();
-        assert_eq!(area.damaged.load(Ordering::Relaxed), 300);
+        assert_eq!(found_after(|_| ()), 0);
+        assert_eq!(found_after(|memory| memory.pages[299][5] ^= 1 << 40), 300);
+    }
+
+    #[test]
+    fn a_page_of_another_time_is_found_though_it_is_whole() {
+        let stale = |memory: &mut Memory| {
+            let (before, number) = (memory.pages[17], memory.numbers[17]);
+            (number + 1..).find(|later| {
+                memory.write(*later);
+                memory.numbers[17] == *later
+            });
+            memory.pages[17] = before;
+        };
+        assert_eq!(found_after(stale), 18);
+        let lost = |memory: &mut Memory| memory.pages[200] = [0; WORDS];
+        assert_eq!(found_after(lost), 201);
     }
 
     #[test]
     fn pages_all_over_the_area_are_written_and_differ() {
         let area = Area::new(64);
         area.write_pages(0, 1000);
-        let mut pages = area.memory.lock().unwrap().clone();
+        let mut pages = area.lock().pages.clone();
         assert!(pages.iter().all(|page| page[0] != 0));
         pages.sort_unstable();
         pages.dedup();
@@ -184,12 +234,12 @@ mod tests {
     #[test]
     fn a_new_load_ends_the_one_before_and_none_says_so() {
         let patterns = Patterns::default();
-        assert_eq!(patterns.verdict(), "nothing is written\n");
+        assert_eq!(patterns.verdict(), Err("nothing is written".to_owned()));
         assert!(patterns.start(Load { pages: 1000, mib: 1 }));
-        assert_eq!(patterns.verdict(), "intact\n");
+        assert_eq!(patterns.verdict(), Ok(()));
         let first = patterns.running.lock().unwrap().clone().unwrap();
         assert!(patterns.start(Load { pages: 0, mib: 1 }));
         assert!(first.stop.load(Ordering::Relaxed));
-        assert_eq!(patterns.verdict(), "nothing is written\n");
+        assert_eq!(patterns.verdict(), Err("nothing is written".to_owned()));
     }
 }

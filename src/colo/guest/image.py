@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SUITE = "bookworm"
 KERNEL = "linux-image-cloud-amd64"
 MODULES = ("virtio_pci", "virtio_net", "button", "evdev")
-FOLDERS = ("bin", "dev", "etc", "etc/acpi", "etc/acpi/PWRF", "modules", "proc", "sys")
+FOLDERS = ("bin", "dev", "etc", "etc/acpi", "etc/acpi/PWRF", "modules", "proc", "sys", "tmp")
 COMMANDS = ("acpid", "cat", "insmod", "ip", "mount", "poweroff", "sh")
 POWER_BUTTON = b"#!/bin/sh\npoweroff -f\n"
 

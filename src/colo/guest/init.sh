@@ -5,6 +5,7 @@ export PATH=/bin
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sys /sys
+mount -t tmpfs tmp /tmp
 
 while read -r module; do
     insmod "/modules/$module"

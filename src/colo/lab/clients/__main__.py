@@ -13,6 +13,7 @@ from colo.lab.clients import crowd, flood, transfers
 from colo.lab.clients.report import PATIENCE_S, Pace, answer, broken, count_option, interval_option, say
 
 _BOOT_RETRY_S = 0.2
+_SHOWN = 100
 
 
 @click.group()
@@ -81,10 +82,13 @@ def gets(
                 connection.close()
         first = first or body
         if not body or (body != first and not any_body):
-            raise broken(
-                f"turn {turn}: {len(body)} bytes that differ from the first answer or what is expected"
-            )
+            raise broken(f"turn {turn}: {_shown(body)} instead of {_shown(first)}")
     say(verdict="whole")
+
+
+def _shown(body: bytes) -> str:
+    """Enough of it for a person."""
+    return f"{body[:_SHOWN]!r}" if len(body) <= _SHOWN else f"{body[:_SHOWN]!r}... ({len(body)} bytes)"
 
 
 for command in (transfers.download, transfers.upload, transfers.bulk, crowd.crowd, flood.flood):
