@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.checkpoints import spread
-from colo.lab.pair import HOSTS, Guest
-from colo.lab.trial import Moment, Trial, carry_out
+from colo.lab.trial import Moment, Side, Trial, carry_out
+
+if TYPE_CHECKING:
+    from colo.lab.pair import Guest
 
 
 async def measure_failovers(guest: Guest, count: int) -> dict[str, Any]:
@@ -17,7 +19,7 @@ async def measure_failovers(guest: Guest, count: int) -> dict[str, Any]:
     outages = []
     for _ in range(count):
         with TemporaryDirectory(prefix="colo-bench-") as folder:
-            trial = Trial(signal.SIGKILL, Moment.LOAD, HOSTS[0])
+            trial = Trial(signal.SIGKILL, Moment.LOAD, Side.PRIMARY)
             outcome = await carry_out(trial, Path(folder), guest)
         if outcome.problems:
             raise RuntimeError(f"a client noticed the failover: {outcome.problems}")

@@ -10,7 +10,7 @@ import pytest
 from traffic import more_answers
 
 from colo.lab.pair import HOSTS, Options, Pair
-from colo.lab.trial import Moment, Trial, carry_out
+from colo.lab.trial import Moment, Side, Trial, carry_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,11 +25,11 @@ _LOOK_S = 0.05
 _CHANGE_S = 60.0
 
 TRIALS = (
-    Trial(signal.SIGKILL, Moment.LOAD, HOSTS[0]),
-    Trial(signal.SIGSTOP, Moment.LOAD, HOSTS[0]),
-    Trial(signal.SIGKILL, Moment.CHECKPOINT, HOSTS[0]),
-    Trial(signal.SIGSTOP, Moment.CHECKPOINT, HOSTS[0]),
-    Trial(signal.SIGKILL, Moment.LOAD, HOSTS[1]),
+    Trial(signal.SIGKILL, Moment.LOAD, Side.PRIMARY),
+    Trial(signal.SIGSTOP, Moment.LOAD, Side.PRIMARY),
+    Trial(signal.SIGKILL, Moment.CHECKPOINT, Side.PRIMARY),
+    Trial(signal.SIGSTOP, Moment.CHECKPOINT, Side.PRIMARY),
+    Trial(signal.SIGKILL, Moment.LOAD, Side.SECONDARY),
 )
 
 

@@ -40,6 +40,11 @@ _BOOT_S = 60.0
 _POLL_S = 0.05
 
 
+def other(host: str) -> str:
+    """The other one of the two."""
+    return HOSTS[1 - HOSTS.index(host)]
+
+
 @frozen
 class Guest:
     """The bootable files of the guest and the QEMU to run it with."""
@@ -157,8 +162,7 @@ class Pair:
     async def start_agent(self, name: str) -> Host:
         """Starts an agent (again): a host that comes back begins with nothing."""
         config = self.folder / f"{name}.toml"
-        peer = HOSTS[1 - HOSTS.index(name)]
-        config.write_text(agent_toml(self.folder, name, peer, MANAGEMENT, self._guest, self._options))
+        config.write_text(agent_toml(self.folder, name, other(name), MANAGEMENT, self._guest, self._options))
         flags: tuple[str, ...] = ("--boot",) if self._boot and name == HOSTS[0] else ()
         flags += self._options.flags
         host = Host(name, config, self.run(name, f"agent-{name}", "colo", "agent", *flags, str(config)))

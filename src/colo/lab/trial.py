@@ -11,7 +11,7 @@ import anyio.to_thread
 from attrs import frozen
 
 from colo.errors import ColoError
-from colo.lab.pair import HOSTS, Options, Pair
+from colo.lab.pair import HOSTS, Options, Pair, other
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,17 +38,27 @@ class Moment(Enum):
     CHECKPOINT = "checkpoint"  # the same, in the middle of a checkpoint
 
 
+class Side(Enum):
+    """What the host is at that moment."""
+
+    PRIMARY = "primary"
+    SECONDARY = "secondary"
+
+
 @frozen
 class Trial:
     """How and when which host is struck."""
 
     number: signal.Signals
     moment: Moment
-    victim: str
+    side: Side
 
     def __str__(self) -> str:
-        side = "primary" if self.victim == HOSTS[0] else "secondary"
-        return f"{self.number.name}-{self.moment.value}-{side}"
+        return f"{self.number.name}-{self.moment.value}-{self.side.value}"
+
+    def victim(self, primary: str) -> str:
+        """The host that is struck, where this one is the primary."""
+        return primary if self.side is Side.PRIMARY else other(primary)
 
 
 @frozen
@@ -66,7 +76,7 @@ class Outcome:
 def all_trials() -> tuple[Trial, ...]:
     """The whole matrix."""
     signals = (signal.SIGKILL, signal.SIGSTOP)
-    return tuple(Trial(number, moment, victim) for number in signals for moment in Moment for victim in HOSTS)
+    return tuple(Trial(number, moment, side) for number in signals for moment in Moment for side in Side)
 
 
 async def carry_out(trial: Trial, folder: Path, guest: Guest, options: Options | None = None) -> Outcome:
@@ -75,10 +85,10 @@ async def carry_out(trial: Trial, folder: Path, guest: Guest, options: Options |
         await pair.protected()
         clients = await _clients(trial, pair)
         await anyio.sleep(_WARM_S)  # the clients' own time
-        step = await _strike(trial, pair)
-        survivor = HOSTS[1 - HOSTS.index(trial.victim)]
-        await pair.until(survivor, "degraded")
-        await _thaw(trial, pair)
+        step = await strike(trial, pair, HOSTS[0])
+        victim = trial.victim(HOSTS[0])
+        await pair.until(other(victim), "degraded")
+        await thaw(trial, pair, victim)
         await anyio.sleep(_AFTER_S)
         return await _outcome(clients, step)
 
@@ -93,37 +103,37 @@ async def _clients(trial: Trial, pair: Pair) -> tuple[WatchedClient, ...]:
     return tuple(pair.client(kind, kind, *arguments) for kind, arguments in wanted)
 
 
-async def _strike(trial: Trial, pair: Pair) -> str:
-    """Hits the victim; in the middle of a checkpoint where the trial wants that."""
+async def strike(trial: Trial, pair: Pair, primary: str) -> str:
+    """Hits the victim; in the middle of a checkpoint where the trial wants that. Where its checkpoint was."""
     for name in HOSTS:
         status = await pair.status(name)
-    victim = pair.hosts[trial.victim]
+    victim = pair.hosts[trial.victim(primary)]
     if trial.moment is not Moment.CHECKPOINT:
         victim.strike(trial.number)
         return status.step
-    async with anyio.create_task_group() as tasks, pair.agent(HOSTS[0]) as primary:
+    async with anyio.create_task_group() as tasks, pair.agent(primary) as agent:
 
         async def trigger() -> None:
             try:
                 while True:
-                    await primary.checkpoint()
+                    await agent.checkpoint()
             except ColoError:
                 return  # struck
 
         tasks.start_soon(trigger)
         with anyio.fail_after(_END_S):
-            while (status := await pair.status(trial.victim)).step in _BETWEEN:
+            while (status := await pair.status(victim.name)).step in _BETWEEN:
                 pass
         victim.strike(trial.number)
         tasks.cancel_scope.cancel()
     return status.step
 
 
-async def _thaw(trial: Trial, pair: Pair) -> None:
+async def thaw(trial: Trial, pair: Pair, victim: str) -> None:
     """A host that was only frozen comes back: it must find out by itself that it is not wanted any more."""
     if trial.number is signal.SIGSTOP:
-        pair.hosts[trial.victim].strike(signal.SIGCONT)
-        await pair.until(trial.victim, "idle")
+        pair.hosts[victim].strike(signal.SIGCONT)
+        await pair.until(victim, "idle")
 
 
 async def _outcome(clients: tuple[WatchedClient, ...], step: str) -> Outcome:
