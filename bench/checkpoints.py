@@ -12,18 +12,20 @@ if TYPE_CHECKING:
     from colo.lab.pair import Pair
 
 
-async def collect(pair: Pair, host: str, seconds: float) -> list[dict[str, Any]]:
-    """What the agent's events say of each checkpoint during that time, with `at_ns`."""
+async def collect(pair: Pair, host: str, seconds: float, kind: str = "checkpoint") -> list[dict[str, Any]]:
+    """What the agent's events of that kind say during that time, with `at_ns`. Those of each checkpoint are
+    `checkpoint` on the primary, and `placed` on the secondary.
+    """
     found: list[dict[str, Any]] = []
     async with pair.agent(host) as agent:
         with anyio.move_on_after(seconds):
             async for event in agent.events():
-                _note(event, found)
+                _note(event, kind, found)
     return found
 
 
-def _note(event: AgentEvent, found: list[dict[str, Any]]) -> None:
-    if event.kind == "checkpoint":
+def _note(event: AgentEvent, kind: str, found: list[dict[str, Any]]) -> None:
+    if event.kind == kind:
         found.append({"at_ns": event.at_ns, **event.details})
 
 

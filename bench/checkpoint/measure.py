@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 
 from bench.checkpoint.memcpy import copy_rate
-from bench.checkpoint.summary import summary
+from bench.checkpoint.summary import of_secondary, summary
 from bench.checkpoints import collect
 from bench.laboratory import ended, stopped
 from colo.lab.pair import HOSTS, Guest, Options, Pair
@@ -44,33 +45,60 @@ async def measure(
     options = Options(
         vm={"memory_mib": setup.memory_mib, "cpus": setup.cpus}, checkpoint={"period_ms": period_ms}
     )
-    about = {"memory_mib": setup.memory_mib, "cpus": setup.cpus, "period_ms": period_ms}
+    about: dict[str, Any] = {"memory_mib": setup.memory_mib, "cpus": setup.cpus, "period_ms": period_ms}
     rows = []
     with TemporaryDirectory(prefix="colo-bench-") as folder:
-        async with Pair(Path(folder), guest, options) as pair:
-            await pair.protected()
+        async with Pair(Path(folder), guest, options, boot=True) as pair:
+            await pair.guest_answers()
+            about["first_copy"] = await _first_copy(pair)
+            tell(f"{setup.memory_mib} MiB, {setup.cpus} CPU, protected: {about['first_copy']}")
             rate = await anyio.to_thread.run_sync(copy_rate)
             for load in setup.loads:
                 tell(f"{setup.memory_mib} MiB, {setup.cpus} CPU, {load.name} ...")
-                checkpoints = await _under(pair, load, seconds)
+                checkpoints, placed = await _under(pair, load, seconds)
                 row = about | {"load": load.name, "copy_bytes_per_s": round(rate)}
-                rows.append(row | summary(checkpoints, rate))
+                rows.append(row | summary(checkpoints, rate) | {"secondary": of_secondary(placed)})
     return rows
 
 
-async def _under(pair: Pair, load: Load, seconds: float) -> list[dict[str, Any]]:
-    """The checkpoints under that load."""
+async def _first_copy(pair: Pair) -> dict[str, float]:
+    """Of a VM that has just booted: seconds until it is protected, since its copy is there to be filled; MiB
+    that the rounds of pre-copy took on the link; rounds.
+    """
+    began, sent = 0.0, {0: 0}
+    async for step in pair.protect(HOSTS[0]):
+        if step.phase == "pre-copy":
+            began = began or monotonic()
+            sent[step.round] = step.sent_bytes
+    mib = round(sum(sent.values()) / (1 << 20), 1)
+    return {"s": round(monotonic() - began, 3), "mib": mib, "rounds": max(sent)}
+
+
+async def _under(pair: Pair, load: Load, seconds: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The checkpoints under that load, as the primary and as the secondary tell of them."""
     client = pair.client(f"load-{load.name}", *load.client) if load.client else None
     if load.pages_per_s:
         await _get(pair, load.page)
     if load.name != "idle":
         await anyio.sleep(_WARM_UP_S)  # caches, windows and policies are then what they stay
-    checkpoints = await collect(pair, HOSTS[0], seconds)
+    checkpoints, placed = await _both(pair, seconds)
     if client is not None:
         await stopped(client)
     if load.pages_per_s:
         await _get(pair, _STOP)
-    return checkpoints
+    return checkpoints, placed
+
+
+async def _both(pair: Pair, seconds: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+
+    async def note(host: str, kind: str) -> None:
+        found[kind] = await collect(pair, host, seconds, kind)
+
+    async with anyio.create_task_group() as tasks:
+        for host, kind in zip(HOSTS, ("checkpoint", "placed"), strict=True):
+            tasks.start_soon(note, host, kind)
+    return found["checkpoint"], found["placed"]
 
 
 async def _get(pair: Pair, path: str) -> None:

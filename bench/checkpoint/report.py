@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from bench.checkpoint.summary import OF_SECONDARY
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,6 +18,9 @@ _GOAL_COPIES = 1.5
 def tables(rows: list[dict[str, Any]]) -> Iterator[Table]:
     """What was measured, and what the writers say of the copying."""
     yield _phases(rows)
+    loaded = [row for row in rows if row["secondary"]]
+    if loaded:
+        yield _secondary(loaded)
     writers = [row for row in rows if row["load"].startswith("write")]
     if writers:
         yield _copying(writers)
@@ -35,6 +40,15 @@ def _phases(rows: list[dict[str, Any]]) -> Table:
             f"{row['pages_per_s'] or 0:.0f}",
             ", ".join(f"{count} {reason}" for reason, count in row["by_reason"].items()),
         )
+    return table
+
+
+def _secondary(rows: list[dict[str, Any]]) -> Table:
+    table = _table("the secondary: median / p99, ms", ("MiB", "CPUs"), ("load",), OF_SECONDARY)
+    for row in rows:
+        phases = [row["secondary"][phase] for phase in OF_SECONDARY]
+        cells = [f"{phase['median']:.1f}/{phase['p99']:.1f}" for phase in phases]
+        table.add_row(*_of_setup(row), *cells)
     return table
 
 

@@ -8,7 +8,20 @@ from typing import Any
 
 from bench.checkpoints import spread
 
-PHASES = ("pause", "drain", "prepare", "save", "collect", "resume", "commit", "loaded")
+PHASES = (
+    "pause",
+    "look",
+    "drain",
+    "prepare",
+    "save",
+    "collect",
+    "resume",
+    "encode",
+    "send",
+    "commit",
+    "loaded",
+)
+OF_SECONDARY = ("received", "store", "stop", "restore", "load", "mend", "start", "ready")
 _PAGE = 4096
 
 
@@ -23,7 +36,7 @@ def summary(checkpoints: list[dict[str, Any]], copy_rate: float) -> dict[str, An
     return {
         "checkpoints": len(checkpoints),
         "by_reason": dict(sorted(Counter(checkpoint["reason"] for checkpoint in checkpoints).items())),
-        **{phase: spread([checkpoint[f"{phase}_ms"] for checkpoint in checkpoints]) for phase in PHASES},
+        **{phase: spread(_of(phase, checkpoints)) for phase in PHASES},
         "pages": spread([checkpoint["pages"] for checkpoint in checkpoints]),
         "page_bytes": spread([checkpoint["pages"] * _PAGE for checkpoint in checkpoints]),
         "bytes_before": spread([checkpoint["bytes_before"] for checkpoint in checkpoints]),
@@ -32,6 +45,16 @@ def summary(checkpoints: list[dict[str, Any]], copy_rate: float) -> dict[str, An
         "pages_per_s": _rate(checkpoints),
         "copies": spread([_copies(checkpoint, copy_rate) for checkpoint in checkpoints]),
     }
+
+
+def _of(phase: str, checkpoints: list[dict[str, Any]]) -> list[float]:
+    return [checkpoint.get(f"{phase}_ms", 0.0) for checkpoint in checkpoints]  # some have no `look`
+
+
+def of_secondary(placed: list[dict[str, Any]]) -> dict[str, Any]:
+    """The secondary's phases in ms, of those that were loaded."""
+    loaded = [one for one in placed if "load_ms" in one]
+    return {phase: spread([one[f"{phase}_ms"] for one in loaded]) for phase in OF_SECONDARY if loaded}
 
 
 def _rate(checkpoints: list[dict[str, Any]]) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from colo.agent.measures import Measures
+from colo.agent.phases import Phases, PhaseTotal
 from colo.model.compression import Tally
 
 
@@ -50,6 +51,7 @@ def test_a_checkpoint_tells_its_bytes_before_and_after_encoding_by_kind() -> Non
     measure.sent = Tally(zero=1, equal=9, delta=30, sent_bytes=5_000, encode_ns=1_500_000)
     measure.received()
     assert measure.phases_ms["encode"] == 1.5
+    assert measure.phases_ms["send"] == round(measure.link_ns / 1e6, 3)
     assert measure.link_ns > 0
     assert measure.sent_counts() == {
         "zero": 1,
@@ -60,3 +62,20 @@ def test_a_checkpoint_tells_its_bytes_before_and_after_encoding_by_kind() -> Non
         "bytes_before": 433_840,
         "bytes_sent": 5_000,
     }
+
+
+def test_phases_are_counted_over_all_checkpoints_of_either_role() -> None:
+    measures = Measures()
+    measure = measures.begin(1, "first")
+    measure.phases_ms |= {"pause": 4.0, "save": 2.0}
+    measures.done(measure)
+    for number, ms in ((2, 1.5), (3, 7.25)):
+        measures.placed(Phases(number, phases_ms={"load": ms}))
+    assert measures.phases == {
+        "pause": PhaseTotal(1, 4.0, 4.0),
+        "save": PhaseTotal(1, 2.0, 2.0),
+        "load": PhaseTotal(2, 8.75, 7.25),
+    }
+    summary = measures.summary()
+    assert (summary.total, measures.received) == (1, 2)
+    assert summary.last_phases_ms == {"load": 7.25}, "of the last one, whichever the role"

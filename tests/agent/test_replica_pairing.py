@@ -31,6 +31,7 @@ class _World:
     verified: list[tuple[int, str]] = field(factory=list)
     pages: int = 8
     calls: list[str] = field(factory=list)
+    placed: list[tuple[int, list[str]]] = field(factory=list)
 
     @property
     def hypervisor(self) -> _World:
@@ -105,6 +106,7 @@ async def _through(
             sent.append,
             anything,
             lambda n, memory: world.verified.append((n, memory)),
+            lambda done: world.placed.append((done.checkpoint, list(done.phases_ms))),
         )
         for event in happens:
             if isinstance(event, messages.RamHash):
@@ -139,6 +141,33 @@ async def test_a_copy_that_rests_is_loaded_when_the_primary_is_lost() -> None:
     pairing, _ = await _through(world, *_came(1, rest=False), *_came(2, rest=True), lost)
     assert world.calls[-4:] == ["restore", "load 2", "restore", "cont"]
     assert pairing.machine.state is State.READY
+
+
+_ALL = ["received", "store", "stop", "restore", "load", "mend", "start", "ready"]
+
+
+async def test_each_phase_of_a_checkpoint_is_measured_whether_the_copy_is_loaded_or_rests() -> None:
+    world = _World()
+    await _through(world, *_came(1, rest=False), *_came(2, rest=False), *_came(3, rest=True))
+    assert world.placed == [
+        (1, _ALL),
+        (2, _ALL),
+        (3, ["received", "store", "stop", "ready"]),
+    ]
+
+
+async def test_a_load_for_a_take_over_is_measured_without_what_was_still_on_its_way() -> None:
+    world = _World()
+    coming = events.Planned(3, rest=False)
+    lost = events.PrimaryLost("silent")
+    await _through(world, *_came(1, rest=False), *_came(2, rest=True), coming, lost)
+    assert world.placed[2:] == [(2, ["restore", "load", "mend", "start", "ready"])]
+
+
+async def test_a_copy_that_runs_on_alone_has_placed_nothing() -> None:
+    world = _World()
+    await _through(world, *_came(1, rest=False), events.Planned(2, rest=False), events.PrimaryLost("silent"))
+    assert [number for number, _ in world.placed] == [1]
 
 
 async def test_memory_is_compared_once_it_is_stored_and_once_more_before_the_copy_runs() -> None:

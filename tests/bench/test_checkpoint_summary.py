@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bench.checkpoint import plan, report
 from bench.checkpoint.memcpy import copy_rate
-from bench.checkpoint.summary import PHASES, summary
+from bench.checkpoint.summary import OF_SECONDARY, PHASES, of_secondary, summary
 from rich.console import Console
 
 _GIB_PER_S = float(1 << 30)
@@ -66,6 +66,7 @@ def test_the_tables_show_each_row_and_the_copying_of_writers_only() -> None:
     rows = [
         {"memory_mib": 256, "cpus": 1, "load": load, "copy_bytes_per_s": 1 << 33}
         | summary([_checkpoint(0, 100), _checkpoint(1, 100)], _GIB_PER_S)
+        | {"secondary": {}}
         for load in ("idle", "write 10k/s")
     ]
     console = Console(width=200, record=True, quiet=True)
@@ -73,6 +74,16 @@ def test_the_tables_show_each_row_and_the_copying_of_writers_only() -> None:
     console.print(first, second)
     assert [first.row_count, second.row_count] == [2, 1]
     assert len(list(report.tables(rows[:1]))) == 1
+
+
+def test_the_secondarys_phases_are_those_of_checkpoints_that_were_loaded() -> None:
+    loaded = [{f"{phase}_ms": ms for phase in OF_SECONDARY} for ms in (1.0, 3.0)]
+    stored = {"received_ms": 50.0, "store_ms": 50.0, "ready_ms": 50.0}
+    assert of_secondary([*loaded, stored])["store"] == {"median": 2.0, "p99": 2.98, "n": 2}
+    assert of_secondary([stored]) == {}
+    row = {"memory_mib": 256, "cpus": 1, "load": "idle", "secondary": of_secondary(loaded)}
+    (table,) = list(report.tables([row | summary([_checkpoint(0, 1)], _GIB_PER_S)]))[1:]
+    assert table.row_count == 1
 
 
 def test_this_machine_copies_memory() -> None:

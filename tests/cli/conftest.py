@@ -16,6 +16,7 @@ from colo.api.service import (
     Divergence,
     Divergences,
     Measured,
+    Phase,
     Progress,
     Status,
     Why,
@@ -64,7 +65,8 @@ class PlayedAgent:
 
     async def status(self) -> Status:
         self._maybe_fail()
-        taken = Checkpoints(3, {"period": 2, "mismatch": 1}, {"stop": 0.5}, 8.25)
+        phases = {"save": Phase(3, 6.3, 2.75)}
+        taken = Checkpoints(3, {"period": 2, "mismatch": 1}, {"stop": 0.5}, 8.25, phases=phases)
         return Status(
             node="alpha",
             vm="web",

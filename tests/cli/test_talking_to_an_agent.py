@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import Result
 
+from colo.api.service import Checkpoints
+from colo.cli.status import checkpoints
 from colo.errors import ColoError, PeerUnreachableError, RefusedError
 
 if TYPE_CHECKING:
@@ -44,9 +46,20 @@ def test_status_in_detail_adds_phases_divergences_and_traffic(colo: Colo, config
     assert verbose[: len(brief)] == brief
     assert [line.split(maxsplit=1)[-1] for line in verbose[len(brief) :]] == [
         "phases   stop 0.5 ms",
+        "phases    save 2.1 (2.8) ms",
         "1 stream, 2 missing",
         "5 frames_in",
     ]
+
+
+@pytest.mark.parametrize(
+    ("taken", "received", "shown"), [(0, 0, "0"), (3, 0, "3 (3 period)"), (0, 7, "7 received")]
+)
+def test_status_tells_what_was_taken_here_from_what_a_primary_sent(
+    taken: int, received: int, shown: str
+) -> None:
+    reasons = {"period": taken} if taken else {}
+    assert checkpoints(Checkpoints(taken, reasons, received=received)) == shown
 
 
 def test_why_for_people(colo: Colo, config: Path, agent: Any) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from traffic import run
 
-from colo.lab.pair import Options, Pair
+from colo.lab.pair import HOSTS, Options, Pair
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from colo.lab.pair import Guest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(180)]
@@ -38,6 +38,28 @@ async def test_a_hundred_gets_are_answered_in_lockstep_without_a_mismatch(
     assert agreed >= 300
     assert after.traffic["divergences"] == before.traffic["divergences"]
     assert after.checkpoints.by_reason.get("mismatch", 0) == before.checkpoints.by_reason.get("mismatch", 0)
+
+
+async def test_either_host_tells_how_long_each_phase_took_that_is_documented(
+    tmp_path: Path, lab_guest: Guest
+) -> None:
+    async with Pair(tmp_path, lab_guest, LOCKSTEP) as pair:
+        await pair.protected()
+        report = await pair.checkpoint()
+        primary, secondary = [(await pair.status(name)).checkpoints for name in HOSTS]
+    documented = _documented("primary")
+    assert {"pause", "commit", "loaded"} < set(report.phases_ms) <= documented
+    assert set(primary.phases) | {"verify", "slowed"} == documented, "those two are not in every checkpoint"
+    assert set(secondary.phases) == _documented("secondary")
+    assert secondary.received >= primary.total > 0
+    assert all(0 <= ms <= secondary.phases[name].max_ms for name, ms in secondary.last_phases_ms.items())
+
+
+def _documented(role: str) -> set[str]:
+    """docs/checkpoint.md's table of that role."""
+    text = Path(__file__).parents[2].joinpath("docs/checkpoint.md").read_text()
+    table = text.split(f"| phase of the {role} | what |\n", 1)[1].split("\n\n", 1)[0]
+    return set(re.findall(r"^\| `(\w+)` ", table, re.MULTILINE))
 
 
 async def test_a_vm_that_resumes_together_with_its_copy_serves_and_survives_the_loss_of_its_host(

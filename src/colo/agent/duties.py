@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from colo.agent.journal import Journal
     from colo.agent.link import Link
     from colo.agent.measures import CheckpointMeasure, Measures
+    from colo.agent.phases import Phases
     from colo.agent.precopy import Copied
     from colo.agent.verification import Memory
     from colo.config import Config
@@ -235,6 +236,7 @@ class Duties:
                 send=self.link.send,
                 replica=replica,
                 verified=lambda n, memory: self.inbox.post(lambda: self._verified(n, memory)),
+                placed=self._placed,
             )
         except FAILURES as error:
             await self._failed("the replica did not start", error)
@@ -259,6 +261,15 @@ class Duties:
         self.measures.verified[memory] += 1
         self.journal.note(
             "verified", f"{memory}: what the primary's RAM was", checkpoint=checkpoint, memory=memory
+        )
+
+    def _placed(self, measure: Phases) -> None:
+        self.measures.placed(measure)
+        self.journal.note(
+            "placed",
+            f"checkpoint {measure.checkpoint} of the primary is in place",
+            checkpoint=measure.checkpoint,
+            **{f"{name}_ms": ms for name, ms in measure.phases_ms.items()},
         )
 
     def _end_pairing(self, why: str) -> None:

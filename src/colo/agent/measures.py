@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from contextlib import contextmanager
 from statistics import median
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING
 
-from attrs import Factory, define, frozen
+from attrs import define, field, frozen
+
+from colo.agent.phases import Phases, PhaseTotal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from colo.model.compression import Tally
 
 KEPT = 4096
@@ -20,14 +19,13 @@ KEPT = 4096
 
 
 @define
-class CheckpointMeasure:
-    """One checkpoint: milliseconds by phase, what was moved. `pause` is the time that the VM stood still."""
+class CheckpointMeasure(Phases):
+    """One checkpoint on the primary: its phases since the trigger, and what was moved. `pause` is the time
+    that the VM stood still.
+    """
 
-    checkpoint: int
-    reason: str
-    began: float
+    reason: str = field(kw_only=True)
     stopped: float = 0.0
-    phases_ms: dict[str, float] = Factory(dict)
     pages: int = 0
     page_bytes: int = 0
     state_bytes: int = 0
@@ -44,6 +42,7 @@ class CheckpointMeasure:
     def received(self) -> None:
         """The peer has all of it."""
         self.link_ns = monotonic_ns() - self._sending_ns
+        self.phases_ms["send"] = round(self.link_ns / 1e6, 3)
         if self.sent is not None:
             self.phases_ms["encode"] = round(self.sent.encode_ns / 1e6, 3)
 
@@ -56,19 +55,6 @@ class CheckpointMeasure:
             "bytes_before": self.page_bytes + self.state_bytes,
             "bytes_sent": self.sent.sent_bytes,
         }
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Measures the block."""
-        began = monotonic()
-        try:
-            yield
-        finally:
-            self.phases_ms[name] = round((monotonic() - began) * 1000, 3)
-
-    def mark(self, name: str) -> None:
-        """Notes the time since the trigger."""
-        self.phases_ms[name] = round((monotonic() - self.began) * 1000, 3)
 
     def slowed(self, ms: float) -> None:
         """The VM was stopped for that long besides, to write less while this one is in flight."""
@@ -87,6 +73,8 @@ class Summary:
     by_reason: dict[str, int]
     median_pause_ms: float | None
     last: CheckpointMeasure | None
+    last_phases_ms: dict[str, float]
+    """Of the last one, here or taken over from the primary."""
 
 
 class Measures:
@@ -95,17 +83,33 @@ class Measures:
     def __init__(self) -> None:
         self.verified: Counter[str] = Counter()
         """How often memory here was found to be what the primary's was."""
+        self.received = 0
+        """Checkpoints of a primary that were put in place here."""
+        self.phases: dict[str, PhaseTotal] = {}
+        """Over all checkpoints; the secondary's phases have other names than the primary's."""
+        self._last_phases_ms: dict[str, float] = {}
         self._by_reason: Counter[str] = Counter()
         self._done: deque[CheckpointMeasure] = deque(maxlen=KEPT)
 
     def begin(self, checkpoint: int, reason: str) -> CheckpointMeasure:
         """A checkpoint was triggered."""
-        return CheckpointMeasure(checkpoint, reason, monotonic())
+        return CheckpointMeasure(checkpoint, reason=reason)
 
     def done(self, measure: CheckpointMeasure) -> None:
         """It is committed and loaded."""
         self._by_reason[measure.reason] += 1
         self._done.append(measure)
+        self._count(measure)
+
+    def placed(self, measure: Phases) -> None:
+        """One of a primary's is loaded here, or stored for a copy that rests."""
+        self.received += 1
+        self._count(measure)
+
+    def _count(self, measure: Phases) -> None:
+        self._last_phases_ms = measure.phases_ms
+        for name, ms in measure.phases_ms.items():
+            self.phases.setdefault(name, PhaseTotal()).add(ms)
 
     @property
     def total(self) -> int:
@@ -125,4 +129,5 @@ class Measures:
             dict(self._by_reason),
             round(median(pauses), 3) if pauses else None,
             self._done[-1] if self._done else None,
+            self._last_phases_ms,
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 import anyio.to_thread
 from attrs import define, field
 
 from colo import _core
+from colo.agent.phases import Phases
 from colo.agent.steps import Steps
 from colo.agent.verification import Verification
 from colo.model import messages
@@ -56,9 +56,12 @@ class ReplicaPairing:
     send: Callable[[messages.Message], None]
     replica: Replica
     verified: Callable[[int, Memory], None]
+    placed: Callable[[Phases], None]
+    """A checkpoint is loaded, or stored for a copy that rests."""
     machine: Secondary = field(factory=Secondary)
     verification: Verification = field(init=False)
     _steps: Steps = field(init=False)
+    _measure: Phases | None = None
     _whole: bool = False
     """The SVM's RAM holds a whole checkpoint, so that only written pages have to be restored."""
     _timed: Mapping[type, tuple[str, Callable[[int], Awaitable[events.SecondaryEvent]]]] = field(init=False)
@@ -72,18 +75,46 @@ class ReplicaPairing:
             actions.RestorePages: ("restore", self._restore),
             actions.LoadDevices: ("load", self._load),
             actions.MendPages: ("mend", self._mend),
-            actions.ResumeSvm: ("resume", self._resume),
+            actions.ResumeSvm: ("start", self._resume),
         }
         self.relay.begin_secondary(self.replica)
 
     def feed(self, event: events.SecondaryEvent, now: int) -> None:
         """One event through the machine. Raises PeerError and LocalError of the machine."""
-        for action in self.machine.step(event, now):
+        due = self.machine.step(event, now)
+        self._watch(event)
+        for action in due:
             self._do(action)
 
     async def end(self) -> None:
         """No more steps, no more reports."""
         await self._steps.cancel()
+
+    def _watch(self, event: events.SecondaryEvent) -> None:
+        match event:
+            case events.Planned(n):
+                self._measure = Phases(n)
+            case events.StateComplete() if self._measure is not None:
+                self._measure.mark("received")
+            case _:
+                pass
+
+    def _start(self, name: str, work: Callable[[int], Awaitable[events.SecondaryEvent]], n: int) -> None:
+        if self._measure is None or self._measure.checkpoint != n:
+            self._measure = Phases(n)  # the primary is lost, and the last one that was stored is loaded
+        measure = self._measure
+
+        async def measured() -> events.SecondaryEvent:
+            with measure.phase(name):
+                return await work(n)
+
+        self._steps.start(name, measured)
+
+    def _settled(self) -> None:
+        measure, self._measure = self._measure, None
+        if measure is not None and measure.phases_ms:  # nothing of one that was on its way only
+            measure.mark("ready")
+            self.placed(measure)
 
     def _do(self, action: actions.SecondaryAction) -> None:
         match action:
@@ -96,7 +127,7 @@ class ReplicaPairing:
                 | actions.ResumeSvm(n)
             ):
                 name, work = self._timed[type(action)]
-                self._steps.start(name, partial(work, n))
+                self._start(name, work, n)
             case actions.SayReceived(n):
                 self.send(messages.Received(n))
                 self.tell_role(role.Committed(n))
@@ -108,14 +139,17 @@ class ReplicaPairing:
                 self.relay.deliver()
             case actions.SayLoaded(n):
                 self.send(messages.Loaded(n))
+                self._settled()
             case actions.SayStored(n):
                 self.send(messages.Stored(n))
+                self._settled()
             case actions.ForgetCheckpoint(n):
                 self.replica.forget(n)
             case actions.ForgetCut():
                 self.relay.forget_cut()
             case actions.ReadyToPromote():
                 self.tell_role(role.ReplicaReady())
+                self._settled()
             case actions.LosePrimary(why):
                 self.tell_role(role.PeerLost(why))
             case actions.LoseReplica(why):

@@ -12,11 +12,21 @@ from attrs import Factory, frozen
 
 
 @frozen
+class Phase:
+    """A phase over all checkpoints since the agent started; docs/checkpoint.md has them."""
+
+    count: int = 0
+    sum_ms: float = 0.0
+    max_ms: float = 0.0
+
+
+@frozen
 class Checkpoints:
-    """Counted since the agent started. `last_phases_ms`: stop, save, resume, send ... of the last.
-    `last_sent`: its pages by the way they went to the secondary (zero, equal, delta, lz4, raw), and its
-    bytes, bytes_before and bytes_sent. `verified`: how often the secondary's memory (cache, VM) was
-    compared with the primary's and equal; on the secondary, with `checkpoint.verify`.
+    """Counted since the agent started. `last_phases_ms`: those of the last one on this host, and `phases`
+    of all; the secondary's have other names than the primary's. `received`: how many of a primary's were put
+    in place here. `last_sent`: its pages by the way they went to the secondary (zero, equal, delta, lz4,
+    raw), and its bytes, bytes_before and bytes_sent. `verified`: how often the secondary's memory (cache,
+    VM) was compared with the primary's and equal; on the secondary, with `checkpoint.verify`.
     """
 
     total: int = 0
@@ -25,6 +35,8 @@ class Checkpoints:
     median_pause_ms: float | None = None
     last_sent: dict[str, int] = Factory(dict)
     verified: dict[str, int] = Factory(dict)
+    received: int = 0
+    phases: dict[str, Phase] = Factory(dict)
 
 
 @frozen
