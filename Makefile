@@ -4,7 +4,7 @@ SECONDS ?= 60
 BIN := .venv/bin
 CACHE := $(or $(COLO_CACHE),.cache)
 
-.PHONY: setup test check fuzz demo bench bench-compare soak lock clean
+.PHONY: setup test check fuzz demo bench bench-compare bench-xcolo soak lock clean
 
 setup:
 	python3 tools/setup.py
@@ -35,6 +35,10 @@ bench: setup
 
 bench-compare: setup
 	$(BIN)/python -m bench.compare
+
+# QEMU's own COLO and ours; needs root.
+bench-xcolo: setup
+	$(BIN)/python -m bench.xcolo
 
 # N failovers in a row: make soak N=100
 soak: setup
