@@ -223,3 +223,13 @@ async def test_a_copy_that_rests_is_compared_with_its_own_checkpoint_when_it_is_
     await _through(world, hashes[0], *first, hashes[1], *second, coming, lost)
     assert world.calls[-5:] == ["restore", "load 2", "restore", "hash VM", "cont"]
     assert world.verified == [(1, "cache"), (1, "VM"), (2, "cache"), (2, "VM")]
+
+
+async def test_what_comes_after_the_end_is_of_no_consequence() -> None:
+    world = _World()
+    pairing, sent = await _through(world, *_came(1, rest=False))
+    before = (list(world.calls), list(world.told), list(sent))
+    await pairing.end()
+    for event in (*_came(2, rest=False), events.PrimaryLost("silent"), events.StepFailed("mend", "no QEMU")):
+        pairing.feed(event, 0)
+    assert (world.calls, world.told, sent) == before

@@ -85,3 +85,23 @@ async def test_a_cancelled_step_reports_nothing() -> None:
         steps.start("save", save)
         await steps.cancel()
     assert posted == []
+
+
+async def test_a_step_that_could_not_be_interrupted_reports_nothing_once_cancelled() -> None:
+    posted: list[Any] = []
+    began, goes_on = anyio.Event(), anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        steps = Steps(tasks, posted.append)
+
+        async def save() -> VmStopped:
+            with anyio.CancelScope(shield=True):  # as a call of the core in a thread
+                began.set()
+                await goes_on.wait()
+            return VmStopped()
+
+        steps.start("save", save)
+        await began.wait()
+        tasks.start_soon(steps.cancel)
+        await anyio.wait_all_tasks_blocked()
+        goes_on.set()
+    assert posted == []

@@ -64,6 +64,7 @@ class ReplicaPairing:
     _measure: Phases | None = None
     _whole: bool = False
     """The SVM's RAM holds a whole checkpoint, so that only written pages have to be restored."""
+    _over: bool = False
     _timed: Mapping[type, tuple[str, Callable[[int], Awaitable[events.SecondaryEvent]]]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -81,13 +82,16 @@ class ReplicaPairing:
 
     def feed(self, event: events.SecondaryEvent, now: int) -> None:
         """One event through the machine. Raises PeerError and LocalError of the machine."""
+        if self._over:
+            return
         due = self.machine.step(event, now)
         self._watch(event)
         for action in due:
             self._do(action)
 
     async def end(self) -> None:
-        """No more steps, no more reports."""
+        """No more steps, no more reports; a report that is on its way means nothing any more."""
+        self._over = True
         await self._steps.cancel()
 
     def _watch(self, event: events.SecondaryEvent) -> None:

@@ -45,7 +45,10 @@ class Steps:
                     before.cancel()
                     await before_ended.wait()
                 with scope:
-                    await self._carry_out(name, work)
+                    report = await self._carried_out(name, work)
+                    # What cannot be interrupted, a call in a thread, ends by itself all the same.
+                    if report is not None and not scope.cancel_called:
+                        self._post(report)
             finally:
                 ended.set()
 
@@ -57,11 +60,9 @@ class Steps:
             self._running.cancel()
             await self._ended.wait()
 
-    async def _carry_out(self, name: str, work: Callable[[], Awaitable[Report | None]]) -> None:
+    async def _carried_out(self, name: str, work: Callable[[], Awaitable[Report | None]]) -> Report | None:
         try:
-            report = await work()
+            return await work()
         except FAILURES as error:
             _log.warning("step failed", step=name, exc_info=True)
-            report = StepFailed(name, str(error) or type(error).__name__)
-        if report is not None:
-            self._post(report)
+            return StepFailed(name, str(error) or type(error).__name__)
