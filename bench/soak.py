@@ -35,9 +35,9 @@ _OPTIONS = Options(
     vm={"memory_mib": 128},
     timing={"heartbeat_ms": 50, "peer_timeout_ms": 500, "lease_ttl_ms": 1200, "lease_renew_ms": 300},
 )
-_WRITE = "/write?pages=1000&mib=8"
-_CHECK = "/check"
-_VERDICT, _INTACT = "/check/verdict?rounds=1", "1 rounds: intact"
+_WRITE = ("/write?pages=1000&mib=8", "writing 1000 pages/s over 8 MiB")
+_CHECK = ("/check", "checking")
+_VERDICT = ("/check/verdict?rounds=1", "1 rounds: intact")
 _COUNTER = "counter"
 _CLIENTS = {
     _COUNTER: (_COUNTER, "--interval", "0.01"),
@@ -90,8 +90,8 @@ async def _soak(run: Run, folder: Path) -> int:
     """How many hosts were lost. Raises ColoError, TimeoutError and RuntimeError."""
     async with Pair(folder, guest(run.qemu), _OPTIONS) as pair:
         await pair.protected()
-        for name, path in (("writer", _WRITE), ("check", _CHECK)):
-            await ended(pair.client(name, "gets", "--count", "1", "--path", path))
+        await _get(pair, "writer", *_WRITE)
+        await _get(pair, "check", *_CHECK)
         clients = {name: pair.client(name, *arguments) for name, arguments in _CLIENTS.items()}
         soak = Soak(pair, clients, random.Random(str(run)))  # noqa: S311 - no secret
         failovers = 0
@@ -129,7 +129,7 @@ class Soak:
         await self.pair.until(self.primary, "degraded")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._back, trial, victim)
-            await self._verdict()
+            await _get(self.pair, f"verdict-{self.losses}", *_VERDICT)
         async for _ in self.pair.protect(self.primary):
             pass
         self._unnoticed()
@@ -150,17 +150,16 @@ class Soak:
         else:
             await thaw(trial, self.pair, victim)
 
-    async def _verdict(self) -> None:
-        name = f"verdict-{self.losses}"
-        asked = self.pair.client(name, "gets", "--count", "1", "--path", _VERDICT, "--expect", _INTACT)
-        await ended(asked)
-
     def _unnoticed(self) -> None:
         """A client that has ended has found something."""
         for client in self.clients.values():
             client.record.read()
             if client.process.ended() is not None:
                 raise RuntimeError(client.problem or f"{client.name} has ended")
+
+
+async def _get(pair: Pair, name: str, path: str, expected: str) -> None:
+    await ended(pair.client(name, "gets", "--count", "1", "--path", path, "--expect", expected))
 
 
 if __name__ == "__main__":
