@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
+from attrs import evolve
 
 from bench.checkpoint.memcpy import copy_rate
+from bench.checkpoint.processes import usages, used
 from bench.checkpoint.summary import of_secondary, summary
 from bench.checkpoints import collect
 from bench.laboratory import ended, stopped
@@ -39,13 +41,13 @@ def room_for(setup: Setup) -> str:
 
 
 async def measure(
-    guest: Guest, setup: Setup, seconds: float, tell: Callable[[str], None], period_ms: int = PERIOD_MS
+    guest: Guest, setup: Setup, seconds: float, tell: Callable[[str], None], others: Options | None = None
 ) -> list[dict[str, Any]]:
-    """One row for each load."""
-    options = Options(
-        vm={"memory_mib": setup.memory_mib, "cpus": setup.cpus}, checkpoint={"period_ms": period_ms}
-    )
-    about: dict[str, Any] = {"memory_mib": setup.memory_mib, "cpus": setup.cpus, "period_ms": period_ms}
+    """One row for each load. `others`: what differs besides from a pair as usual."""
+    vm: dict[str, Any] = {"memory_mib": setup.memory_mib, "cpus": setup.cpus}
+    options = evolve(others or Options(), vm=vm)
+    options = evolve(options, checkpoint={"period_ms": PERIOD_MS} | options.checkpoint)
+    about = vm | options.checkpoint | {"link_mbit": options.link.rate_mbit if options.link else None}
     rows = []
     with TemporaryDirectory(prefix="colo-bench-") as folder:
         async with Pair(Path(folder), guest, options, boot=True) as pair:
@@ -55,9 +57,13 @@ async def measure(
             rate = await anyio.to_thread.run_sync(copy_rate)
             for load in setup.loads:
                 tell(f"{setup.memory_mib} MiB, {setup.cpus} CPU, {load.name} ...")
-                checkpoints, placed = await _under(pair, load, seconds)
+                checkpoints, placed, processes = await _under(pair, load, seconds)
                 row = about | {"load": load.name, "copy_bytes_per_s": round(rate)}
-                rows.append(row | summary(checkpoints, rate) | {"secondary": of_secondary(placed)})
+                rows.append(
+                    row
+                    | summary(checkpoints, rate)
+                    | {"secondary": of_secondary(placed), "processes": processes}
+                )
     return rows
 
 
@@ -74,19 +80,23 @@ async def _first_copy(pair: Pair) -> dict[str, float]:
     return {"s": round(monotonic() - began, 3), "mib": mib, "rounds": max(sent)}
 
 
-async def _under(pair: Pair, load: Load, seconds: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The checkpoints under that load, as the primary and as the secondary tell of them."""
+async def _under(
+    pair: Pair, load: Load, seconds: float
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
+    """The checkpoints under that load, as the primary and as the secondary tell of them; what it took."""
     client = pair.client(f"load-{load.name}", *load.client) if load.client else None
     if load.pages_per_s:
         await _get(pair, load.page)
     if load.name != "idle":
         await anyio.sleep(_WARM_UP_S)  # caches, windows and policies are then what they stay
+    before = usages(pair)
     checkpoints, placed = await _both(pair, seconds)
+    processes = used(before, usages(pair), seconds)
     if client is not None:
         await stopped(client)
     if load.pages_per_s:
         await _get(pair, _STOP)
-    return checkpoints, placed
+    return checkpoints, placed, processes
 
 
 async def _both(pair: Pair, seconds: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
