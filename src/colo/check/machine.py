@@ -57,11 +57,19 @@ def dirty_tracking() -> Finding:
 
 def userfaultfd() -> Finding:
     """Whether this user may make one (user mode only, which is enough)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    flags = os.O_CLOEXEC | os.O_NONBLOCK | _UFFD_USER_MODE_ONLY
-    fd = libc.syscall(_SYS_USERFAULTFD, flags)
-    if fd < 0:
-        why = os.strerror(ctypes.get_errno())
-        return warn("userfaultfd", why, "a container may forbid the system call userfaultfd: allow it")
-    os.close(fd)
+    try:
+        os.close(open_userfaultfd())
+    except OSError as error:
+        hint = "a container may forbid the system call userfaultfd: allow it"
+        return warn("userfaultfd", error.strerror or str(error), hint)
     return ok("userfaultfd", "allowed for this user")
+
+
+def open_userfaultfd() -> int:
+    """One for this process; the caller closes it. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = int(libc.syscall(_SYS_USERFAULTFD, os.O_CLOEXEC | os.O_NONBLOCK | _UFFD_USER_MODE_ONLY))
+    if fd < 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, os.strerror(errno))
+    return fd

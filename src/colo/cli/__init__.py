@@ -18,6 +18,7 @@ COMMANDS = {
     "failover": "Hand the VM over to the other host.",
     "guest": "Build the demo guest.",
     "lease": "Look at the witness's record of a VM, or drop it.",
+    "plan": "Compute what protecting a VM takes.",
     "protect": "Bring the VM under protection.",
     "status": "Show what an agent is doing.",
     "stop": "End an agent.",

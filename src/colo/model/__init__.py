@@ -8,6 +8,8 @@ Read in this order:
 4. `role/table.py`: the life of an agent, from idle to protected to failing over;
 5. `timing.py`: why the deadlines fit each other.
 
+`sizing/` is no part of the protocol: it reckons what protecting a VM takes.
+
 Every machine is a literal table (state x event -> entry) and a small class around it: `step(event, now) ->
 actions`, `next_timer() -> when`, `handle_timer(now) -> actions`. Times are integers, nanoseconds of
 CLOCK_BOOTTIME. `colo.agent` carries the actions out; `colo.sim` plays with them.
