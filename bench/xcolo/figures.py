@@ -19,7 +19,7 @@ class Attempt:
     """A new pair, from the boot to a failover. What was measured before it went wrong stays."""
 
     sync_s: float | None = None
-    """From the command to the end of the first checkpoint."""
+    """From the command until both run on from the same state."""
     checkpoints: int = 0
     idle_ms: list[float] = field(factory=list)
     """Pauses, without a load."""

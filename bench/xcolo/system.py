@@ -42,7 +42,7 @@ class System(Protocol):
 
     @property
     def pauses_ms(self) -> list[float]:
-        """Of the checkpoints so far, but the first: from STOP to RESUME."""
+        """Of the checkpoints so far, but for the one that ends the first copy: from STOP to RESUME."""
 
     async def __aenter__(self) -> Self: ...
     async def __aexit__(
@@ -50,7 +50,7 @@ class System(Protocol):
     ) -> None: ...
 
     async def protect(self) -> float:
-        """Seconds from the command to the end of the first checkpoint."""
+        """Seconds from the command until both run on from the same state."""
 
     async def watch(self, seconds: float) -> None:
         """Lets it work for so long."""

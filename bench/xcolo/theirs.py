@@ -70,8 +70,8 @@ class XColo:
 
     @property
     def pauses_ms(self) -> list[float]:
-        """See System. The migration's own stop and the first checkpoint's come first."""
-        return self._pauses_ms()[2:]
+        """See System. The migration's own stop comes first."""
+        return self._pauses_ms()[1:]
 
     async def protect(self) -> float:
         """See System."""
@@ -91,7 +91,7 @@ class XColo:
             await self._primary.qmp.execute("object-add", description)
         await self._primary.qmp.execute("migrate", channel)
         with anyio.fail_after(_SYNC_S):
-            while len(self._pauses_ms()) < 2:
+            while not self._pauses_ms():
                 await anyio.sleep(_POLL_S)
                 self._look()
         return self._primary.moments[-1].at - self._began
