@@ -261,4 +261,4 @@ def test_the_account_says_mode_reason_figures_and_outlook(mode: str) -> None:
         assert told.measured[0].value > 50
         assert (told.earliest_ms, told.latest_ms) == (None, 500)
     else:
-        assert (told.earliest_ms, told.latest_ms) == (20, 200)
+        assert (told.earliest_ms, told.latest_ms) == (LIMITS.epoch_min_ms, LIMITS.epoch_max_ms)

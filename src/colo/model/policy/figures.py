@@ -42,7 +42,7 @@ class Limits:
     paused_percent: int = 20
     lag_ms: int = 500
     trial_s: int = 10
-    epoch_min_ms: int = 20
+    epoch_min_ms: int = 5
     epoch_max_ms: int = 200
 
 

@@ -63,7 +63,7 @@ class Setting:
     resume: Resume = "early"
     epochs: bool = False
     paused_percent: int = 20
-    epoch_min_ms: float = 20.0
+    epoch_min_ms: float = 5.0
     epoch_max_ms: float = 200.0
     pause_timeout_ms: float = 2500.0
     checkpoint_timeout_ms: float = 5000.0
