@@ -56,6 +56,18 @@ def test_a_link_that_changes_is_followed() -> None:
     assert _link(compression, 8.0, 3000)[-1] == "always"
 
 
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_stretch_of_noise_does_not_keep_what_comes_after_it_from_being_compressed(before: int) -> None:
+    compression = Compression("auto")
+    for saved, transfers in ((3000, before), (0, 1)):
+        _link(compression, 40.0, saved, transfers)
+    assert "always" in _link(compression, 40.0, 3000, 3)
+
+
+def test_noise_alone_is_not_compressed() -> None:
+    assert _link(Compression("auto"), 8.0, 0)[-1] == "sample"
+
+
 def test_small_transfers_say_nothing_about_the_link() -> None:
     compression = Compression("auto")
     for _ in range(100):

@@ -57,8 +57,9 @@ class Compression:
     encoding: Encoding
     link_ns: float | None = None
     """Nanoseconds that a byte takes on the link."""
-    saving_ns: float | None = None
-    """Nanoseconds that it takes LZ4 to save a byte."""
+    _lz4_ns: float = 0.0
+    _lz4_saved: float = 0.0
+    """Sums that forget, and not an average of quotients: pages of noise save nothing at all."""
     _pays: bool = field(default=False)
 
     @property
@@ -82,15 +83,22 @@ class Compression:
             on_the_link = max(took_ns - tally.encode_ns, 0)
             self.link_ns = _average(self.link_ns, on_the_link / tally.sent_bytes)
         if tally.lz4_ns >= _LEAST_LZ4_NS:
-            self.saving_ns = _average(self.saving_ns, tally.lz4_ns / max(tally.lz4_saved, 1))
+            self._lz4_ns = self._lz4_ns * (1 - _WEIGHT) + tally.lz4_ns
+            self._lz4_saved = self._lz4_saved * (1 - _WEIGHT) + tally.lz4_saved
         self._decide()
 
+    @property
+    def saving_ns(self) -> float | None:
+        """Nanoseconds that it takes LZ4 to save a byte."""
+        return self._lz4_ns / max(self._lz4_saved, 1.0) if self._lz4_ns else None
+
     def _decide(self) -> None:
-        if self.link_ns is None or self.saving_ns is None:
+        saving_ns = self.saving_ns
+        if self.link_ns is None or saving_ns is None:
             return
-        if self.saving_ns * _MARGIN < self.link_ns:
+        if saving_ns * _MARGIN < self.link_ns:
             self._pays = True
-        elif self.saving_ns > self.link_ns * _MARGIN:
+        elif saving_ns > self.link_ns * _MARGIN:
             self._pays = False
 
 
