@@ -292,7 +292,6 @@ class Relay:
         ("vm_closed", nic: int)           the VM's socket ended, or sent what is no frame
         ("uplink_closed", nic: int)       likewise
         ("gate_closed",)                  the gate was open and is closed now
-        ("low_priority", why: str)        the thread may not have a higher priority than the VMs
         ("fatal", why: str)               the thread has ended
 
         A divergence, a hold limit and a queue limit are reported once per epoch; a checkpoint is the answer

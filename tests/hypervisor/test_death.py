@@ -40,6 +40,14 @@ async def test_death_is_noticed_with_its_cause(start: Start, qemu: Path) -> None
             await vm.begin_save()
 
 
+async def test_ctrl_c_for_the_agent_is_not_for_qemu_and_the_scheduler_takes_both_for_one(
+    start: Start, qemu: Path
+) -> None:
+    async with start(qemu) as vm:
+        assert os.getpgid(vm.pid) == vm.pid
+        assert os.getsid(vm.pid) == os.getsid(0)
+
+
 async def test_a_save_ends_with_qemu(start: Start, qemu: Path) -> None:
     async with start(qemu) as vm:
         await vm.boot()

@@ -34,7 +34,6 @@ pub(crate) fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny
         Event::VmClosed { nic } => ("vm_closed", nic).into_bound_py_any(py),
         Event::UplinkClosed { nic } => ("uplink_closed", nic).into_bound_py_any(py),
         Event::GateClosed => ("gate_closed",).into_bound_py_any(py),
-        Event::LowPriority { why } => ("low_priority", why).into_bound_py_any(py),
         Event::Fatal { why } => ("fatal", why).into_bound_py_any(py),
     }
 }

@@ -98,11 +98,6 @@ pub enum Event {
     },
     /// The gate was open and is closed now.
     GateClosed,
-    /// The thread competes with the VMs for the processors like anyone: it may not have its priority.
-    LowPriority {
-        /// Why.
-        why: String,
-    },
     /// The thread has ended. Nothing works any more.
     Fatal {
         /// Why.

@@ -8,7 +8,6 @@ use crate::event::{Event, Shared, ring};
 use crate::socket::{adopt, tune_tcp, tune_vm};
 use crate::vm_port::VmPort;
 use colo_link::{MAX_FRAME, MAX_PAYLOAD, Tls};
-use rustix::process::setpriority_process;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -18,8 +17,6 @@ use std::time::Duration;
 
 /// Calls that may wait for the thread.
 const COMMANDS: usize = 1024;
-/// As measured: more than half way to the top, and below what keeps the machine itself alive.
-const NICE: i32 = -15;
 /// How long the thread may take to answer.
 pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 
@@ -255,20 +252,9 @@ fn check_length(length: usize, limit: usize) -> Result<(), Error> {
     }
 }
 
-/// Every frame of both VMs waits for this thread, and virtual CPUs can take all the processors there are
-/// (docs/decisions/0026). Who gives it is 0, the calling thread: setpriority(2), "C library/kernel differences".
-fn favour(shared: &Shared) {
-    if let Err(error) = setpriority_process(None, NICE) {
-        shared.tell(Event::LowPriority {
-            why: error.to_string(),
-        });
-    }
-}
-
 fn spawn(config: Config, shared: Arc<Shared>, commands: Receiver<Command>) -> Result<JoinHandle<()>, Error> {
     let run = move || {
         let told = Arc::clone(&shared);
-        favour(&told);
         // Nothing here should panic; if something does, the agent must hear of it rather than wait.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             Engine::new(config, shared, commands).run()

@@ -145,11 +145,6 @@ class RelayEvents:
     def _on_gate_closed(self) -> None:
         self.journal.note("gate-closed", "output is closed: the lease has run out")
 
-    def _on_low_priority(self, why: str) -> None:
-        self.journal.note(
-            "low-priority", f"the relay runs at the priority of the VMs, and frames wait longer: {why}"
-        )
-
     def _on_fatal(self, why: str) -> None:
         raise CapabilityError(
             f"the relay thread ended: {why}", "the agent ends; its VM's output has ended already"

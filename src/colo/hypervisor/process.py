@@ -49,7 +49,9 @@ class QemuProcess:
                 stderr=subprocess.PIPE,
                 env={**os.environ, **environment},
                 pass_fds=fds,
-                start_new_session=True,
+                # So that Ctrl-C at a terminal does not end it. In a session of its own the kernel's scheduler
+                # would take it for something else than our relay (docs/decisions/0026).
+                process_group=0,
             )
         except OSError as error:
             raise QemuError(f"{command[0]} cannot be started: {error.strerror}", "see vm.qemu") from error
