@@ -46,8 +46,7 @@ async def _steps(system: System, seconds: float, found: Attempt) -> None:
     await _client(system, "boot", "await-guest")
     await _client(system, "first", *_ONE)  # for which the guest's kernel gathers randomness, a second long
     found.sync_s = await system.protect()
-    await system.watch(seconds)
-    found.idle_ms = list(system.pauses_ms)
+    await idle(system, seconds, found)
     await _differing(system, seconds, found)
     await system.lose_primary()
     try:
@@ -55,6 +54,14 @@ async def _steps(system: System, seconds: float, found: Attempt) -> None:
     except ColoError as error:
         raise ColoError("the replica does not answer", "") from error
     found.replica_whole = True
+
+
+async def idle(system: System, seconds: float, found: Attempt) -> None:
+    """Notes the pauses, also those before something goes wrong."""
+    try:
+        await system.watch(seconds)
+    finally:
+        found.idle_ms = list(system.pauses_ms)
 
 
 async def _differing(system: System, seconds: float, found: Attempt) -> None:
