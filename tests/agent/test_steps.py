@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from colo.agent.steps import Steps
 from colo.errors import QemuError
@@ -36,7 +37,7 @@ async def test_a_step_that_fails_posts_why() -> None:
     assert posted == [StepFailed("stop", "QEMU is dead")]
 
 
-async def test_a_bug_in_a_step_is_no_failed_step() -> None:
+async def test_a_bug_in_a_step_is_no_failed_step_and_told_at_once() -> None:
     async def stop() -> VmStopped:
         raise KeyError("bug")
 
@@ -44,9 +45,10 @@ async def test_a_bug_in_a_step_is_no_failed_step() -> None:
         async with anyio.create_task_group() as tasks:
             Steps(tasks, lambda _: None).start("stop", stop)
 
-    with pytest.raises(ExceptionGroup) as raised:
+    with capture_logs() as told, pytest.raises(ExceptionGroup) as raised:
         await run()
     assert raised.group_contains(KeyError)
+    assert [(line["step"], line["log_level"]) for line in told] == [("stop", "error")]
 
 
 async def test_a_new_step_ends_the_one_under_way_and_only_the_new_one_reports() -> None:

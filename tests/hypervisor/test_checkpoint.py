@@ -90,19 +90,6 @@ async def test_the_secondary_runs_the_primarys_code_and_not_what_was_translated_
         assert count < rams[1].count() < count + (1 << 30)
 
 
-async def test_the_phases_are_measured(start: Start, qemu: Path) -> None:
-    async with start(qemu, "p") as primary, start(qemu, "s") as secondary:
-        await primary.boot()
-        await secondary.boot()
-        await Ram(primary).counting()
-        primary.spans.take()
-        secondary.spans.take()
-        await checkpoint(primary, secondary, (Ram(primary), Ram(secondary)))
-        assert list(primary.spans.take()) == ["stop", "save", "resume", "read"]
-        assert list(secondary.spans.take()) == ["stop", "load"]
-        assert primary.spans.take() == {}
-
-
 async def test_a_clean_stop_leaves_the_run_state_of_a_failed_load(start: Start, qemu: Path) -> None:
     async with start(qemu) as vm:
         await vm.stop_clean()

@@ -66,3 +66,7 @@ class Steps:
         except FAILURES as error:
             _log.warning("step failed", step=name, exc_info=True)
             return StepFailed(name, str(error) or type(error).__name__)
+        except Exception:
+            # A bug of ours ends the agent. Told here, for that takes a while, and may be cut short.
+            _log.exception("a bug ends the agent", step=name)
+            raise

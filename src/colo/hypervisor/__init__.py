@@ -6,7 +6,6 @@ from colo.hypervisor.inventory import Inventory
 from colo.hypervisor.leftover import end_leftover
 from colo.hypervisor.probe import QemuProgram, choose_accel, kvm_refusal, probe
 from colo.hypervisor.qmp import QemuEvent
-from colo.hypervisor.spans import Spans
 from colo.hypervisor.trial import Platform, try_out
 from colo.hypervisor.uffd import UffdSource
 
@@ -19,7 +18,6 @@ __all__ = [
     "QemuProgram",
     "QmpRefusedError",
     "QmpTimeoutError",
-    "Spans",
     "UffdSource",
     "choose_accel",
     "end_leftover",

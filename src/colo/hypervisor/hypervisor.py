@@ -20,7 +20,6 @@ from colo.hypervisor.probe import QemuProgram, choose_accel, probe
 from colo.hypervisor.qmp import QemuEvent, Qmp
 from colo.hypervisor.saving import StateSaver
 from colo.hypervisor.sockets import connect
-from colo.hypervisor.spans import Spans
 from colo.hypervisor.uffd import take_uffd
 
 if TYPE_CHECKING:
@@ -52,8 +51,6 @@ class Hypervisor:
     uffd: int | None
     """The userfaultfd of QEMU's memory. Ours to close, like `ram_fd`: valid until the end."""
     why_no_uffd: str
-    spans: Spans
-    """Milliseconds of the steps: stop, save, resume, read; load."""
     _run_dir: Path
     _sockets: tuple[int, ...]
     _launched: Launched
@@ -104,9 +101,7 @@ class Hypervisor:
                 raise
             rest = undo.pop_all()
         sockets = tuple(number for number, nic in enumerate(vm.nic) if not nic.has_offloads)
-        return cls(
-            program, accel, uffd, why_no_uffd, Spans(), run_dir, sockets, launched, qmp, saver, loader, rest
-        )
+        return cls(program, accel, uffd, why_no_uffd, run_dir, sockets, launched, qmp, saver, loader, rest)
 
     @property
     def pid(self) -> int:
@@ -158,8 +153,7 @@ class Hypervisor:
 
     async def cont(self) -> None:
         """Let the guest run on."""
-        with self.spans("resume"):
-            await self._saver.cont()
+        await self._saver.cont()
         self._loader.ran = True
 
     async def stop(self) -> None:
@@ -171,29 +165,24 @@ class Hypervisor:
 
         Returns the moment (`time.monotonic`) at which it stopped; from now on its RAM stays as it is.
         """
-        with self.spans("stop"):
-            return await self._saver.begin()
+        return await self._saver.begin()
 
     async def save(self) -> float:
         """Wait until QEMU has saved the device state of the stopped guest; the moment at which it had."""
-        with self.spans("save"):
-            return await self._saver.save()
+        return await self._saver.save()
 
     async def read_state(self) -> bytes:
         """What was saved, about 0.35 MB; the guest may run already."""
-        with self.spans("read"):
-            return await self._saver.read()
+        return await self._saver.read()
 
     async def stop_clean(self) -> None:
         """Stop the guest so that its RAM may be overwritten (secondary)."""
-        with self.spans("stop"):
-            await self._saver.settle()
-            await self._loader.stop_clean()
+        await self._saver.settle()
+        await self._loader.stop_clean()
 
     async def load(self, device_state: bytes) -> None:
         """Restore a device state (secondary). The RAM must be in place; afterwards it may need mending."""
-        with self.spans("load"):
-            await self._loader.load(device_state)
+        await self._loader.load(device_state)
 
     async def run_state(self) -> str:
         """QEMU's RunState: `running`, `paused`, `shutdown` and so on."""
