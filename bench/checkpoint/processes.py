@@ -41,8 +41,8 @@ def usages(pair: Pair) -> dict[str, Usage]:
     found = {}
     for name in HOSTS:
         host = pair.hosts[name]
-        assert host.qemu_pid is not None
-        found |= {f"{name} agent": Usage.of(host.agent.pid), f"{name} QEMU": Usage.of(host.qemu_pid)}
+        assert host.qemu is not None
+        found |= {f"{name} agent": Usage.of(host.agent.pid), f"{name} QEMU": Usage.of(host.qemu.pid)}
     return found
 
 

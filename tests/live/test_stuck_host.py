@@ -11,7 +11,6 @@ from traffic import more_answers, run
 
 from colo.errors import ColoError
 from colo.lab.pair import Options, Pair
-from colo.lab.process import send
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +41,7 @@ _REACH_S = 60.0
 async def test_a_secondary_that_is_stuck_is_given_up_and_the_vm_answers_on(
     part: Part, step: str, mode: str, tmp_path: Path, lab_guest: Guest
 ) -> None:
-    async with Pair(tmp_path, lab_guest, Options(checkpoint={"mode": mode})) as pair:
+    async with Pair(tmp_path, lab_guest, Options(checkpoint={"mode": mode}), boot=True) as pair:
         await pair.protected()
         assert (await run(pair, "write", "gets", "--count", "1", "--path", _WRITE, "--any-body")).whole
         counter = pair.client("counter", "counter", "--interval", "0.02")
@@ -58,13 +57,13 @@ async def test_a_secondary_that_is_stuck_is_given_up_and_the_vm_answers_on(
 
 
 async def test_a_primary_whose_qemu_is_stuck_is_replaced(tmp_path: Path, lab_guest: Guest) -> None:
-    async with Pair(tmp_path, lab_guest) as pair:
+    async with Pair(tmp_path, lab_guest, boot=True) as pair:
         await pair.protected()
         counter = pair.client("counter", "counter", "--interval", "0.02")
         await more_answers(counter, 20)
-        pid = pair.hosts["alpha"].qemu_pid
-        assert pid is not None
-        send(pid, signal.SIGSTOP)
+        qemu = pair.hosts["alpha"].qemu
+        assert qemu is not None
+        qemu.signal(signal.SIGSTOP)
         await pair.until("beta", "degraded")
         await more_answers(counter, 20)
         await pair.until("alpha", "idle")
@@ -81,9 +80,9 @@ async def _stop(pair: Pair, part: Part, step: str) -> None:
             while (await pair.status("beta")).step != step:
                 pass
         host = pair.hosts["beta"]
-        pid = host.qemu_pid if part == "qemu" else host.agent.pid
-        assert pid is not None
-        send(pid, signal.SIGSTOP)
+        stuck = host.qemu if part == "qemu" else host.agent
+        assert stuck is not None
+        stuck.signal(signal.SIGSTOP)
         tasks.cancel_scope.cancel()
 
 

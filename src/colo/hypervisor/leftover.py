@@ -36,10 +36,10 @@ class PidFile:
 
 def write_pid_file(run_dir: Path, pid: int, scratch: Path) -> None:
     """Record the process `pid`, a child of ours. A crash while writing leaves no file or a whole one."""
-    start_time = _start_time(pid)
-    if start_time is None:  # died already; its watcher tells why
+    began = start_time(pid)
+    if began is None:  # died already; its watcher tells why
         return
-    record = PidFile(pid, start_time, _BOOT_ID.read_text().strip(), str(scratch))
+    record = PidFile(pid, began, _BOOT_ID.read_text().strip(), str(scratch))
     temporary = run_dir / f"{_NAME}.new"
     with temporary.open("w") as stream:
         stream.write(json.dumps(attrs.asdict(record)))
@@ -77,7 +77,7 @@ def _end(record: PidFile) -> bool:
         return False
     try:
         # After pidfd_open the pid cannot change hands unseen: compare now.
-        if _start_time(record.pid) != record.start_time:
+        if start_time(record.pid) != record.start_time:
             return False
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         poll = select.poll()
@@ -91,7 +91,8 @@ def _end(record: PidFile) -> bool:
     return True
 
 
-def _start_time(pid: int) -> int | None:
+def start_time(pid: int) -> int | None:
+    """When the process began, in ticks since boot: with the pid it is unique. None: there is none."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

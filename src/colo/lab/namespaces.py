@@ -22,6 +22,7 @@ from attrs import asdict, frozen
 from pyroute2 import IPRoute, NetNS, netns
 
 from colo.errors import CapabilityError
+from colo.lab import remains
 from colo.network.tap import open_device, open_offload_device
 
 if TYPE_CHECKING:
@@ -50,18 +51,20 @@ class Port:
 
 
 class Network:
-    """Creates namespaces on entry, removes them on exit; names carry this process's id and a number."""
+    """Creates namespaces on entry, removes them on exit; their names say whose they are, and a number. What
+    laboratories that were killed have left goes first.
+    """
 
     _numbers = count(1)
 
     def __init__(self, hosts: dict[str, tuple[Port, ...]]) -> None:
         self._hosts = hosts
-        self._prefix = f"colo{os.getpid()}.{next(self._numbers)}"
+        self._prefix = remains.prefix(next(self._numbers))
         self._cleanup = ExitStack()
 
     def path(self, host: str) -> str:
         """The file that names the network namespace of `host`."""
-        return f"/run/netns/{self._name(host)}"
+        return str(remains.NAMESPACES / self._name(host))
 
     def command(self, host: str, argv: tuple[str, ...]) -> tuple[str, ...]:
         """`argv` as it is run on `host`; the process keeps its pid through this."""
@@ -75,6 +78,7 @@ class Network:
 
     def __enter__(self) -> Self:
         try:
+            remains.clear()
             self._build()
         except PermissionError as error:
             self._cleanup.close()
@@ -140,9 +144,11 @@ class Network:
                 undo.callback(os.close, taps[-1])
             options = (f"--{key.replace('_', '-')}={value}" for key, value in asdict(impairment).items())
             command = (sys.executable, "-m", "colo.lab.wire", *map(str, taps), *options)
-            process = subprocess.Popen(command, pass_fds=taps, stdin=subprocess.DEVNULL)
+            # Its standard input ends with this process, however that does; then the cable does.
+            process = subprocess.Popen(command, pass_fds=taps, stdin=subprocess.PIPE)
         self._cleanup.callback(process.wait, _END_S)
-        self._cleanup.callback(process.terminate)
+        assert process.stdin is not None
+        self._cleanup.enter_context(process.stdin)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,7 +18,7 @@ from colo.api.client import AgentClient
 from colo.errors import AgentUnreachableError, ColoError
 from colo.hypervisor.leftover import end_leftover
 from colo.lab.namespaces import BRIDGE, Network, Port
-from colo.lab.process import HostProcess, send
+from colo.lab.process import HostProcess, Stranger
 from colo.lab.records import WatchedClient
 from colo.lab.settings import GUEST_ADDRESS, WITNESS_PORT, agent_toml
 from colo.pki import create_authority, issue_node
@@ -75,17 +75,26 @@ class Options:
 
 @define
 class Host:
-    """A host with its agent; `qemu_pid` is remembered, to kill or freeze the whole host at once."""
+    """A host with its agent; its QEMU is remembered, to kill or freeze the whole host at once."""
 
     name: str
     config: Path
     agent: HostProcess
-    qemu_pid: int | None = None
+    qemu: Stranger | None = None
+
+    def runs(self, qemu_pid: int | None) -> None:
+        """What its agent says now."""
+        if self.qemu is not None:
+            self.qemu.close()
+        self.qemu = None
+        if qemu_pid is not None:
+            with suppress(ProcessLookupError):  # it has ended since
+                self.qemu = Stranger(qemu_pid)
 
     def strike(self, number: signal.Signals) -> None:
         """Kills or freezes everything of the host, QEMU first: nothing is left to say goodbye."""
-        if self.qemu_pid is not None:
-            send(self.qemu_pid, number)
+        if self.qemu is not None:
+            self.qemu.signal(number)
         if self.agent.ended() is None:
             self.agent.signal(number)
 
@@ -112,7 +121,9 @@ def topology(
 
 
 class Pair:
-    """The whole laboratory as an async context: everything is started inside and gone after it."""
+    """The whole laboratory as an async context: everything is started inside and gone after it. With `boot`
+    the first host runs the VM from the start, unprotected; else a guest boots when it is protected first.
+    """
 
     def __init__(
         self, folder: Path, guest: Guest, options: Options | None = None, *, boot: bool = False
@@ -134,7 +145,9 @@ class Pair:
             self._certificates()
             self._start_witness()
             for name in HOSTS:
-                await self.start_agent(name)
+                self._spawn_agent(name, boot=self._boot and name == HOSTS[0])
+            for name in HOSTS:
+                await self._until_it_answers(self.hosts[name])
             self._stack = stack.pop_all()
         return self
 
@@ -143,6 +156,7 @@ class Pair:
     ) -> None:
         for name, host in self.hosts.items():
             host.strike(signal.SIGKILL)
+            host.runs(None)
             await anyio.to_thread.run_sync(end_leftover, self.folder / name / "run" / "vm")
         self._stack.close()
 
@@ -160,17 +174,23 @@ class Pair:
         return WatchedClient(name, self.run(CLIENT, name, "colo.lab.clients", kind, address, *arguments))
 
     async def start_agent(self, name: str) -> Host:
-        """Starts an agent (again): a host that comes back begins with nothing."""
+        """Starts an agent again: a host that comes back begins with nothing."""
+        self.hosts[name].runs(None)
+        self._spawn_agent(name, boot=False)
+        await self._until_it_answers(self.hosts[name])
+        return self.hosts[name]
+
+    def _spawn_agent(self, name: str, *, boot: bool) -> None:
         config = self.folder / f"{name}.toml"
         config.write_text(agent_toml(self.folder, name, other(name), MANAGEMENT, self._guest, self._options))
-        flags: tuple[str, ...] = ("--boot",) if self._boot and name == HOSTS[0] else ()
-        flags += self._options.flags
-        host = Host(name, config, self.run(name, f"agent-{name}", "colo", "agent", *flags, str(config)))
-        self.hosts[name] = host
+        flags = (*(("--boot",) if boot else ()), *self._options.flags)
+        process = self.run(name, f"agent-{name}", "colo", "agent", *flags, str(config))
+        self.hosts[name] = Host(name, config, process)
+
+    async def _until_it_answers(self, host: Host) -> None:
         with anyio.fail_after(_START_S):
             while not await self._answers(host):
                 await anyio.sleep(_POLL_S)  # nobody tells when a socket file appears
-        return host
 
     def _certificates(self) -> None:
         create_authority(self.folder)
@@ -192,10 +212,10 @@ class Pair:
             yield client
 
     async def status(self, name: str) -> Status:
-        """Of one agent; remembers QEMU's pid, so that the host can be struck."""
+        """Of one agent; remembers its QEMU, so that the host can be struck."""
         async with self.agent(name) as client:
             status = await client.status()
-        self.hosts[name].qemu_pid = status.qemu_pid
+        self.hosts[name].runs(status.qemu_pid)
         return status
 
     async def protect(self, name: str) -> AsyncIterator[Progress]:
@@ -207,10 +227,13 @@ class Pair:
             await self.status(host)
 
     async def protected(self, name: str = HOSTS[0]) -> None:
-        """Protects the VM and waits until its guest answers."""
+        """Protects the VM; its guest answers before that, or boots in lock-step and answers after it."""
+        if self._boot:
+            await self.guest_answers()
         async for _ in self.protect(name):
             pass
-        await self.guest_answers()
+        if not self._boot:
+            await self.guest_answers()
 
     async def guest_answers(self, address: str = GUEST_ADDRESS) -> None:
         """Waits until the guest's services answer the client; over IPv6 some seconds later (DAD)."""

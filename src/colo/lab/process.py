@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from colo.errors import ColoError
@@ -72,15 +73,21 @@ class HostProcess:
         self.end()
 
 
-def send(pid: int, number: signal.Signals) -> None:
-    """Signals a process that is no child of ours (QEMU is an agent's), safe against a reused pid."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        signal.pidfd_send_signal(handle, number)
-    except ProcessLookupError:
-        return
-    finally:
-        os.close(handle)
+class Stranger:
+    """A process that is no child of ours (QEMU is an agent's), held by a pidfd: once it has ended, nothing is
+    signalled, though its pid may be somebody else's by then (pidfd_open(2)).
+    """
+
+    def __init__(self, pid: int) -> None:
+        """Of the process that has the pid now. Raises ProcessLookupError."""
+        self.pid = pid
+        self._pidfd = os.pidfd_open(pid)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal, if the process is still there."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, number)
+
+    def close(self) -> None:
+        """Lets go of it; it is not touched."""
+        os.close(self._pidfd)

@@ -6,6 +6,7 @@ import json
 import signal
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import anyio.to_thread
 from attrs import define, field
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from colo.lab.process import HostProcess
 
+_STEPS = {"answer", "progress"}
+_LOOK_S = 0.02
+
 
 @define
 class Record:
@@ -22,6 +26,8 @@ class Record:
 
     path: Path
     answers: int = 0
+    steps: int = 0
+    """Answers, and pieces of a transfer."""
     longest_ms: float = 0.0
     mib: int = 0
     mib_per_s: list[float] = field(factory=list)
@@ -35,6 +41,7 @@ class Record:
     def read(self) -> None:
         """Takes in what was printed since the last call."""
         for entry in self._new():
+            self.steps += entry.get("kind") in _STEPS
             if "verdict" in entry:
                 self.verdict, self.why = entry["verdict"], entry.get("why", "")
             elif entry["kind"] == "answer":
@@ -80,6 +87,15 @@ class WatchedClient:
 
     def __attrs_post_init__(self) -> None:
         self.record = Record(self.process.log)
+
+    async def goes_on(self, steps: int, seconds: float) -> None:
+        """Until it has so many more answers or pieces of a transfer, or has ended. Raises TimeoutError."""
+        self.record.read()
+        goal = self.record.steps + steps
+        with anyio.fail_after(seconds):
+            while self.record.steps < goal and not self.record.verdict:
+                await anyio.sleep(_LOOK_S)  # the client's own time
+                self.record.read()
 
     async def ended(self, seconds: float) -> Record:
         """Its record, once it has ended by itself. Raises ColoError."""

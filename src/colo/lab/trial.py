@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from colo.lab.pair import Guest
     from colo.lab.records import WatchedClient
 
-_WARM_S = 1.5
-_AFTER_S = 2.0
+_BEFORE, _AFTER = 3, 6
+"""Answers or pieces of a transfer that each client has had when the host is struck, and has after it."""
 _END_S = 90.0
 _WRITE = "/write?pages=4000&mib=32"
 """Enough pages written per second that a checkpoint takes long enough to be hit."""
@@ -81,15 +81,15 @@ def all_trials() -> tuple[Trial, ...]:
 
 async def carry_out(trial: Trial, folder: Path, guest: Guest, options: Options | None = None) -> Outcome:
     """Raises ColoError or TimeoutError when the pair did not get so far or did not survive."""
-    async with Pair(folder, guest, options) as pair:
+    async with Pair(folder, guest, options, boot=True) as pair:
         await pair.protected()
         clients = await _clients(trial, pair)
-        await anyio.sleep(_WARM_S)  # the clients' own time
+        await _go_on(clients, _BEFORE)
         step = await strike(trial, pair, HOSTS[0])
         victim = trial.victim(HOSTS[0])
         await pair.until(other(victim), "degraded")
         await thaw(trial, pair, victim)
-        await anyio.sleep(_AFTER_S)
+        await _go_on(clients, _AFTER)
         return await _outcome(clients, step)
 
 
@@ -101,6 +101,11 @@ async def _clients(trial: Trial, pair: Pair) -> tuple[WatchedClient, ...]:
     if trial.moment is Moment.CHECKPOINT:
         await pair.client("write", "gets", "--count", "1", "--path", _WRITE).ended(_END_S)
     return tuple(pair.client(kind, kind, *arguments) for kind, arguments in wanted)
+
+
+async def _go_on(clients: tuple[WatchedClient, ...], steps: int) -> None:
+    for client in clients:
+        await client.goes_on(steps, _END_S)
 
 
 async def strike(trial: Trial, pair: Pair, primary: str) -> str:

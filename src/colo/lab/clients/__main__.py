@@ -12,7 +12,8 @@ from colo.guest.protocol import COUNTER_PORT, HTTP_PORT, CounterCheck
 from colo.lab.clients import crowd, flood, transfers
 from colo.lab.clients.report import PATIENCE_S, Pace, answer, broken, count_option, interval_option, say
 
-_BOOT_RETRY_S = 0.2
+_BOOT_TRY_S = 0.5
+_BOOT_RETRY_S = 0.1
 _SHOWN = 100
 
 
@@ -29,7 +30,7 @@ def await_guest(host: str, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            socket.create_connection((host, HTTP_PORT), 1.0).close()
+            socket.create_connection((host, HTTP_PORT), _BOOT_TRY_S).close()
         except OSError as error:
             if time.monotonic() > deadline:
                 raise broken(f"no answer within {seconds} s: {error!r}") from error
