@@ -27,7 +27,7 @@ _FLOOD_MAY_COST = 256 * _MIB
 async def test_transfers_over_a_cable_that_loses_delays_and_reorders_are_whole(
     tmp_path: Path, lab_guest: Guest
 ) -> None:
-    async with Pair(tmp_path, lab_guest, Options(impairment=_BAD_CABLE)) as pair:
+    async with Pair(tmp_path, lab_guest, Options(impairment=_BAD_CABLE), boot=True) as pair:
         await pair.protected()
         clients = [
             pair.client("download", "download", "--count", "1", "--mib", "3"),
@@ -48,7 +48,7 @@ def _resident(pid: int) -> int:
 async def test_after_a_flood_of_syns_the_service_works_in_lockstep_and_no_memory_is_lost(
     tmp_path: Path, lab_guest: Guest
 ) -> None:
-    async with Pair(tmp_path, lab_guest, Options(checkpoint={"period_ms": 0})) as pair:
+    async with Pair(tmp_path, lab_guest, Options(checkpoint={"period_ms": 0}), boot=True) as pair:
         await pair.protected()
         await run(pair, "first", "gets", "--count", "5")
         before = {name: _resident(pair.hosts[name].agent.pid) for name in HOSTS}

@@ -27,7 +27,7 @@ _ENOUGH = 20
 
 
 async def test_the_checks_go_on_over_a_failover(tmp_path: Path, lab_guest: Guest) -> None:
-    async with Pair(tmp_path, lab_guest, _SMALL) as pair:
+    async with Pair(tmp_path, lab_guest, _SMALL, boot=True) as pair:
         await pair.protected()
         assert (await _get(pair, "start", "/check", "checking")).whole
         before = await _verdict(pair, "before")

@@ -45,7 +45,7 @@ async def test_no_client_notices_the_loss_of_a_host_in_epochs(
 async def test_in_epochs_answers_that_differ_need_no_agreement_and_the_copy_rests(
     tmp_path: Path, lab_guest: Guest
 ) -> None:
-    async with Pair(tmp_path, lab_guest, EPOCHS) as pair:
+    async with Pair(tmp_path, lab_guest, EPOCHS, boot=True) as pair:
         await pair.protected()
         before = await _in_mode(pair, "epoch")
         gets = pair.client("random", "gets", "--path", "/random", "--any-body")
@@ -64,7 +64,7 @@ async def test_copies_that_differ_go_to_epochs_and_come_back_when_they_agree(
     tmp_path: Path, lab_guest: Guest
 ) -> None:
     options = Options(checkpoint={"period_ms": 0, "trial_s": 1, "forced_percent": 20})
-    async with Pair(tmp_path, lab_guest, options) as pair:
+    async with Pair(tmp_path, lab_guest, options, boot=True) as pair:
         await pair.protected()
         gets = pair.client("random", "gets", "--path", "/random", "--any-body")
         await _in_mode(pair, "epoch")

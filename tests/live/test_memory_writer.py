@@ -59,7 +59,7 @@ async def test_a_writer_that_never_converges_is_slowed_down_protected_and_surviv
 async def test_a_vm_that_writes_more_than_a_checkpoint_holds_keeps_its_protection(
     tmp_path: Path, lab_guest: Guest
 ) -> None:
-    async with Pair(tmp_path, lab_guest, _SMALL) as pair:
+    async with Pair(tmp_path, lab_guest, _SMALL, boot=True) as pair:
         await pair.protected()
         assert (await _get(pair, "write", _LARGE, "writing 6000 random pages/s over 128 MiB")).whole
         with anyio.fail_after(60):

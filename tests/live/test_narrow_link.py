@@ -28,7 +28,9 @@ _LOOK_S = 0.1
 async def test_a_vm_that_writes_faster_than_the_link_carries_is_slowed_down_and_survives_its_host(
     tmp_path: Path, lab_guest: Guest
 ) -> None:
-    async with Pair(tmp_path, lab_guest, Options(link=_NARROW, checkpoint={"period_ms": 20_000})) as pair:
+    async with Pair(
+        tmp_path, lab_guest, Options(link=_NARROW, checkpoint={"period_ms": 20_000}), boot=True
+    ) as pair:
         await pair.protected()
         assert (await _get(pair, "write", _LOAD, "writing 12000 random pages/s over 64 MiB")).whole
         with anyio.fail_after(90):
@@ -47,7 +49,6 @@ async def test_pages_are_compressed_where_the_link_is_the_slower_part(
     link: Impairment | None, tmp_path: Path, lab_guest: Guest
 ) -> None:
     async with Pair(tmp_path, lab_guest, Options(link=link), boot=True) as pair:
-        await pair.guest_answers()
         await pair.protected()
         sent = (await pair.status("alpha")).traffic
     share = sent["pages_lz4"] / (sent["pages_lz4"] + sent["pages_raw"])

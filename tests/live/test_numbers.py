@@ -37,7 +37,7 @@ async def _counter(pair: Pair) -> WatchedClient:
 async def test_a_connection_younger_than_the_last_checkpoint_outlives_two_hosts(
     tmp_path: Path, lab_guest: Guest
 ) -> None:
-    async with Pair(tmp_path, lab_guest, LOCKSTEP) as pair:
+    async with Pair(tmp_path, lab_guest, LOCKSTEP, boot=True) as pair:
         await pair.protected()
         await pair.checkpoint()
         client = await _counter(pair)

@@ -23,7 +23,7 @@ _MIB = 1 << 20
 async def test_gets_are_answered_in_lockstep_and_what_differs_after_a_checkpoint(
     tmp_path: Path, lab_guest: Guest
 ) -> None:
-    async with Pair(tmp_path, lab_guest, LOCKSTEP) as pair:
+    async with Pair(tmp_path, lab_guest, LOCKSTEP, boot=True) as pair:
         await pair.protected()
         await run(pair, "settle", "gets", "--count", "5")
         await pair.checkpoint()
@@ -41,7 +41,7 @@ async def test_gets_are_answered_in_lockstep_and_what_differs_after_a_checkpoint
 
 
 async def test_a_download_is_whole_and_was_not_cut_by_the_guest(tmp_path: Path, lab_guest: Guest) -> None:
-    async with Pair(tmp_path, lab_guest, Options(backend="tap")) as pair:
+    async with Pair(tmp_path, lab_guest, Options(backend="tap"), boot=True) as pair:
         await pair.protected()
         before = (await pair.status("alpha")).traffic["vm_frames"]
         record = await run(pair, "download", "download", "--count", "2", "--mib", "64")
@@ -53,7 +53,7 @@ async def test_a_download_is_whole_and_was_not_cut_by_the_guest(tmp_path: Path, 
 @pytest.mark.parametrize("victim", ["alpha", "beta"])
 async def test_a_download_outlives_the_loss_of_a_host(tmp_path: Path, lab_guest: Guest, victim: str) -> None:
     survivor = {"alpha": "beta", "beta": "alpha"}[victim]
-    async with Pair(tmp_path, lab_guest, Options(backend="tap")) as pair:
+    async with Pair(tmp_path, lab_guest, Options(backend="tap"), boot=True) as pair:
         await pair.protected()
         counter = pair.client("counter", "counter", "--interval", "0.01")
         download = pair.client("download", "download", "--count", "1", "--mib", "192")

@@ -49,7 +49,7 @@ async def _until_captured(client: AgentClient) -> None:
 async def test_a_differing_answer_is_on_record_and_in_a_file(tmp_path: Path, lab_guest: Guest) -> None:
     folder = tmp_path / "captures"
     options = Options(checkpoint={"period_ms": 0}, flags=(f"--capture={folder}",))
-    async with Pair(tmp_path, lab_guest, options) as pair:
+    async with Pair(tmp_path, lab_guest, options, boot=True) as pair:
         await pair.protected()
         async with pair.agent("alpha") as client:
             gets = pair.client("random", "gets", "--count", "3", "--path", "/random", "--any-body")

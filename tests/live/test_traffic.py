@@ -30,7 +30,7 @@ async def pair(
 ) -> AsyncIterator[Pair]:
     """One for all tests of this file."""
     folder: Path = tmp_path_factory.mktemp("traffic")
-    async with Pair(folder, lab_guests[request.param]) as pair:
+    async with Pair(folder, lab_guests[request.param], boot=True) as pair:
         await pair.protected()
         yield pair
 

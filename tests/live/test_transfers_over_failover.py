@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(240)]
 async def test_a_download_an_upload_and_an_ipv6_connection_outlive_the_primary(
     tmp_path: Path, lab_guest: Guest
 ) -> None:
-    async with Pair(tmp_path, lab_guest) as pair:
+    async with Pair(tmp_path, lab_guest, boot=True) as pair:
         await pair.protected()
         await pair.guest_answers(GUEST_ADDRESS6)
         size = mib(48)

@@ -43,7 +43,7 @@ async def _counted(pair: Pair, memory: str, enough: int = _ENOUGH) -> dict[str, 
 async def test_cache_and_copy_are_what_the_primary_was_while_it_writes_and_serves(
     tmp_path: Path, lab_guest: Guest
 ) -> None:
-    async with Pair(tmp_path, lab_guest, _verified()) as pair:
+    async with Pair(tmp_path, lab_guest, _verified(), boot=True) as pair:
         await pair.protected()
         await _write(pair)
         gets = pair.client("gets", "gets", "--interval", "0.01")
@@ -58,7 +58,7 @@ async def test_cache_and_copy_are_what_the_primary_was_while_it_writes_and_serve
 async def test_a_copy_that_rests_has_the_primarys_ram_in_its_cache_and_takes_over_with_it(
     tmp_path: Path, lab_guest: Guest
 ) -> None:
-    async with Pair(tmp_path, lab_guest, _verified(mode="epoch")) as pair:
+    async with Pair(tmp_path, lab_guest, _verified(mode="epoch"), boot=True) as pair:
         await pair.protected()
         counter = pair.client("counter", "counter", "--interval", "0.02")
         before = await _counted(pair, "cache")
@@ -86,7 +86,7 @@ async def test_a_byte_that_changes_unseen_is_found_before_the_copy_runs_and_the_
     *,
     used: bool,
 ) -> None:
-    async with Pair(tmp_path, lab_guest, _verified()) as pair:
+    async with Pair(tmp_path, lab_guest, _verified(), boot=True) as pair:
         await pair.protected()
         agent = pair.hosts["beta"].agent.pid
         flip(agent, memory_of(agent, _SIZE), _SIZE, used=used)
