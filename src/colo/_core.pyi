@@ -451,7 +451,8 @@ class Relay:
 
         and what is now: held_frames, held_bytes, pending_bytes, flows; hold_limit_us, how long a flow may
         be silent,
-        and lag_p99_us, within which 99 of 100 frames found their twin (docs/hold-limit.md); translated
+        and lag_p99_us, within which 99 of 100 frames found their twin, 0 while none has
+        (docs/hold-limit.md); translated
         (connections, here or after a take-over); role (0 closed, 1 alone, 2 primary, 3 secondary),
         link_up (0 or 1), egress_waiting (frames).
         """

@@ -177,9 +177,9 @@ impl HoldClock {
         self.lag().limit().min(self.ceiling)
     }
 
-    /// See [`Lag::p99`].
+    /// See [`Lag::seen_p99`]; 0 while nothing has agreed.
     pub(crate) fn lag_p99(&self) -> u64 {
-        self.lag().p99()
+        self.lag().seen_p99().unwrap_or(0)
     }
 
     /// Nothing waits any more.

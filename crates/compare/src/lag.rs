@@ -27,6 +27,8 @@ pub(crate) struct Lag {
     buckets: [u64; BUCKETS],
     total: u64,
     halved: u64,
+    /// Where the first sample is, which nobody has seen, and what it still weighs.
+    guess: (usize, u64),
 }
 
 impl Lag {
@@ -36,6 +38,7 @@ impl Lag {
             buckets: [0; BUCKETS],
             total: 0,
             halved: 0,
+            guess: (bucket_of(guess), SAMPLE),
         };
         lag.add(guess, SAMPLE);
         lag
@@ -48,6 +51,7 @@ impl Lag {
             self.halved = now;
             self.buckets.iter_mut().for_each(|weight| *weight /= 2);
             self.total = self.buckets.iter().sum();
+            self.guess.1 /= 2;
         }
     }
 
@@ -58,12 +62,24 @@ impl Lag {
 
     /// 99 of 100 waits are not longer, in nanoseconds; up to half more than exact.
     pub(crate) fn p99(&self) -> u64 {
+        self.p99_without(0)
+    }
+
+    /// The same of what was seen only, without the guess; nothing before the first frame.
+    pub(crate) fn seen_p99(&self) -> Option<u64> {
+        let (_, guessed) = self.guess;
+        (self.total > guessed).then(|| self.p99_without(guessed))
+    }
+
+    /// So much of the guess's weight does not count.
+    fn p99_without(&self, guessed: u64) -> u64 {
+        let rest = (self.total - guessed) / 100;
         let mut longer = 0;
-        let bucket = self.buckets.iter().rposition(|weight| {
-            longer += weight;
-            longer > self.total / 100
+        let found = self.buckets.iter().enumerate().rev().find(|(at, weight)| {
+            longer += *weight;
+            longer - if *at <= self.guess.0 { guessed } else { 0 } > rest
         });
-        upper_bound(bucket.unwrap_or(0))
+        upper_bound(found.map_or(0, |(at, _)| at))
     }
 
     /// How long a flow may be silent, in nanoseconds.
@@ -138,6 +154,33 @@ mod tests {
         assert!(lag.p99() < 2 * MS);
         (0..50).for_each(|_| lag.agreed(100 * MS, 0));
         assert!(lag.p99() > 100 * MS);
+    }
+
+    #[test]
+    fn nothing_is_seen_before_the_first_frame_and_then_that_is() {
+        let mut lag = Lag::new(GUESS);
+        assert_eq!(lag.seen_p99(), None);
+        lag.agreed(2 * MS, 0);
+        assert!(lag.p99() >= GUESS);
+        assert!(lag.seen_p99().unwrap() < 4 * MS);
+        lag.late(100 * MS);
+        assert!((100 * MS..200 * MS).contains(&lag.seen_p99().unwrap()));
+    }
+
+    #[test]
+    fn the_guess_is_left_out_however_many_frames_have_agreed() {
+        let mut lag = Lag::new(GUESS);
+        (1..10_000).for_each(|hour| {
+            lag.agreed(20 * MS, hour * 3_600_000 * MS);
+            assert!((20 * MS..31 * MS).contains(&lag.seen_p99().unwrap()));
+        });
+    }
+
+    #[test]
+    fn waits_as_long_as_the_guess_are_not_left_out_with_it() {
+        let mut lag = Lag::new(GUESS);
+        lag.agreed(GUESS, 0);
+        assert_eq!(lag.seen_p99(), Some(lag.p99()));
     }
 
     #[test]

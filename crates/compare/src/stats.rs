@@ -43,6 +43,6 @@ pub struct Stats {
     pub flows: u64,
     /// Nanoseconds that a flow may be silent (now).
     pub hold_limit_ns: u64,
-    /// 99 of 100 frames that agreed had waited no longer, in nanoseconds (now).
+    /// 99 of 100 frames that agreed had waited no longer, in nanoseconds; 0 while none has (now).
     pub lag_p99_ns: u64,
 }

@@ -87,7 +87,8 @@ def hold_limit(status: Status) -> str | None:
     limit, lag = (status.traffic.get(name, 0) / 1000 for name in ("hold_limit_us", "lag_p99_us"))
     if status.mode != "lockstep" or status.role != "primary" or not limit:
         return None
-    return f"{limit:.1f} ms (99 of 100 answers agree within {lag:.1f} ms)"
+    seen = f"99 of 100 answers agree within {lag:.1f} ms" if lag else "no answers have agreed yet"
+    return f"{limit:.1f} ms ({seen})"
 
 
 def details(status: Status) -> dict[str, object]:
