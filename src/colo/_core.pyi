@@ -47,12 +47,17 @@ class GuestRam:
         """Maps `size` bytes, a multiple of 4096. Raises ValueError (size), OSError (mapping)."""
 
     def blocks(self) -> int:
-        """Blocks of 512 bytes that the file has (`st_blocks`). A drop means that a hole was punched: no
-        tracker reports it, so everything has to be copied again. Raises OSError.
+        """Blocks of 512 bytes that the file has (`st_blocks`), more as pages are touched. A drop means that a
+        hole was punched: no tracker reports it, so everything has to be copied again. Raises OSError.
+        """
+
+    def used(self) -> PageSet:
+        """Pages that anybody touched. The others are zeros, take no memory, and do not by being asked for.
+        Raises OSError.
         """
 
     def hash(self) -> int:
-        """xxh3-64 of all of it; means something while the VM is stopped. Fills holes: ask `blocks` first."""
+        """xxh3-64 of all of it; means something while the VM is stopped. Untouched pages stay so."""
 
 @final
 class PageSet:
@@ -64,6 +69,9 @@ class PageSet:
 
     def union(self, other: PageSet) -> PageSet:
         """Pages that are in either."""
+
+    def difference(self, other: PageSet) -> PageSet:
+        """Pages that are not in the other."""
 
     def split(self, count: int) -> tuple[PageSet, PageSet]:
         """The first `count` pages, and the others."""
@@ -364,6 +372,11 @@ class Relay:
         link, too many), ValueError (no such `lz4`).
 
         `lz4`: which of the pages are compressed that have no short delta; `sample` is one of 16.
+        """
+
+    def send_blank(self, pages: PageSet, encoder: Encoder) -> None:
+        """Pre-copy of pages that were zeros when the tracking had begun, in a few bytes; then
+        ("sent", 0, ...). Raises RuntimeError as `send_pages`.
         """
 
     def send_state(

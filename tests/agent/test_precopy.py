@@ -67,7 +67,13 @@ class _Relay:
     """Sends at once; each page takes 4096 bytes."""
 
     slices: list[tuple[int, str]] = field(factory=list)
+    blank: int = 0
     precopy: PreCopy | None = None
+
+    def send_blank(self, pages: PageSet, _encoder: object) -> None:
+        self.blank += len(pages)
+        if self.precopy is not None:
+            self.precopy.slice_sent(Tally(zero=len(pages), sent_bytes=100))
 
     def send_pages(self, _ram: object, pages: PageSet, _encoder: object, lz4: str) -> None:
         self.slices.append((len(pages), lz4))
@@ -78,7 +84,17 @@ class _Relay:
 @pytest.fixture
 def ram() -> Iterator[_core.GuestRam]:
     fd = os.memfd_create("ram")
+    os.pwrite(fd, bytes(_PAGES * 4096), 0)
+    yield _core.GuestRam(fd, _PAGES * 4096)
+    os.close(fd)
+
+
+@pytest.fixture
+def fresh_ram() -> Iterator[_core.GuestRam]:
+    """Of which 5,000 pages have been used."""
+    fd = os.memfd_create("ram")
     os.truncate(fd, _PAGES * 4096)
+    os.pwrite(fd, bytes(5000 * 4096), 9000 * 4096)
     yield _core.GuestRam(fd, _PAGES * 4096)
     os.close(fd)
 
@@ -116,6 +132,17 @@ async def test_rounds_go_on_until_little_is_left_and_progress_is_told(ram: _core
     assert vm.calls == []
 
 
+async def test_what_was_never_used_is_told_once_and_not_read(fresh_ram: _core.GuestRam) -> None:
+    written = iter([0, 3000, 100])
+    vm, relay, told = _Vm(fresh_ram, lambda: next(written)), _Relay(), list[Copied]()
+    before = fresh_ram.blocks()
+    await _precopy(vm, relay, told).run()
+    assert relay.blank == _PAGES - 5000
+    assert sum(pages for pages, _ in relay.slices) == 5000 + 3000
+    assert [(so_far.pages, so_far.done) for so_far in told if so_far.number == 1][-1] == (_PAGES, _PAGES)
+    assert fresh_ram.blocks() == before
+
+
 async def test_a_vm_that_writes_too_much_is_stopped_for_more_and_more_of_the_time(
     ram: _core.GuestRam,
 ) -> None:
@@ -129,14 +156,13 @@ async def test_a_vm_that_writes_too_much_is_stopped_for_more_and_more_of_the_tim
     assert len(vm.calls) > 200
 
 
-async def test_a_limited_rate_is_kept_and_even(ram: _core.GuestRam) -> None:
+async def test_a_limited_rate_is_kept_and_even(fresh_ram: _core.GuestRam) -> None:
     written = iter([0, 0])
-    vm, relay, told = _Vm(ram, lambda: next(written)), _Relay(), list[Copied]()
-    vm.pages = 12_800
+    vm, relay, told = _Vm(fresh_ram, lambda: next(written)), _Relay(), list[Copied]()
     began = monotonic()
-    await _precopy(vm, relay, told, max_mib_s=100).run()
-    assert monotonic() - began >= 0.45  # 50 MiB at 100 MiB/s: never faster
-    assert max(pages for pages, _ in relay.slices) * 4096 <= 10 << 20
+    await _precopy(vm, relay, told, max_mib_s=40).run()
+    assert monotonic() - began >= 0.45  # 5,000 pages at 40 MiB/s: never faster
+    assert max(pages for pages, _ in relay.slices) * 4096 <= 4 << 20
 
 
 async def test_whoever_gives_up_leaves_the_vm_running(ram: _core.GuestRam) -> None:

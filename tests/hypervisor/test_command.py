@@ -23,7 +23,7 @@ def _pairs(vm: VmConfig) -> list[tuple[str, str]]:
 
 
 def test_memory_is_a_shared_file_whose_path_may_hold_a_comma() -> None:
-    backend = "memory-backend-file,id=ram,size=256M,mem-path=/mem/colo,,vm/ram,share=on,prealloc=on"
+    backend = "memory-backend-file,id=ram,size=256M,mem-path=/mem/colo,,vm/ram,share=on"
     assert ("-object", backend) in _pairs(_VM)
     assert ("-m", "256M") in _pairs(_VM)
 

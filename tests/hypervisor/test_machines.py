@@ -166,6 +166,7 @@ async def test_the_pages_that_a_guest_writes_under_kvm_are_reported_and_its_stat
         await primary.boot()
         await _counting_or_skip(rams[0])
         assert primary.uffd is not None, primary.why_no_uffd
+        assert rams[0].bytes[:]  # `checkpoint` reads all of it, which touches what the guest never used
         tracker = core.Tracker(
             "pagemap-scan", primary.pid, core.GuestRam(primary.ram_fd, MEMORY_MIB << 20), primary.uffd
         )

@@ -29,12 +29,12 @@ def mount(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def test_memory_is_private_and_allocated(tmp_path: Path) -> None:
+def test_memory_is_private_and_takes_none_before_it_is_used(tmp_path: Path) -> None:
     scratch = make_scratch(tmp_path, 4 * MIB)
     try:
         status = os.fstat(scratch.ram_fd)
         assert status.st_size == 4 * MIB
-        assert status.st_blocks * 512 == 4 * MIB
+        assert status.st_blocks == 0
         assert status.st_mode & 0o777 == 0o600
         assert scratch.folder.stat().st_mode & 0o777 == 0o700
         scratch.forget_ram()
@@ -59,6 +59,17 @@ def test_no_room_anywhere_is_an_error_with_numbers_and_leaves_nothing(mount: Pat
         make_scratch(mount, 16 * MIB, fallback=mount)
     assert "remount" in caught.value.hint
     assert [entry.name for entry in mount.iterdir()] == ["other"]
+
+
+def test_more_than_the_host_can_give_is_an_error_with_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:       24 kB\nMemAvailable:    7168 kB\n")
+    monkeypatch.setattr(scratch, "_MEMINFO", meminfo)
+    make_scratch(tmp_path, 7 * MIB).close()
+    with pytest.raises(StateFolderError, match=r"8 MiB of guest memory \(only 7 MiB are available\)"):
+        make_scratch(tmp_path, 8 * MIB)
 
 
 def test_a_disk_is_no_place_for_guest_memory() -> None:

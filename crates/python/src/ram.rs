@@ -27,6 +27,10 @@ impl GuestRam {
         self.0.blocks().map_err(from_ram)
     }
 
+    fn used(&self, py: Python<'_>) -> PyResult<PageSet> {
+        py.detach(|| self.0.used()).map(PageSet).map_err(from_ram)
+    }
+
     fn hash(&self, py: Python<'_>) -> PyResult<u64> {
         py.detach(|| self.0.hash()).map_err(from_ram)
     }
@@ -49,6 +53,10 @@ impl PageSet {
 
     fn union(&self, py: Python<'_>, other: &Self) -> Self {
         Self(py.detach(|| self.0.union(&other.0)))
+    }
+
+    fn difference(&self, py: Python<'_>, other: &Self) -> Self {
+        Self(py.detach(|| self.0.difference(&other.0)))
     }
 
     fn split(&self, py: Python<'_>, count: u64) -> (Self, Self) {

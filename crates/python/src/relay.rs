@@ -160,6 +160,12 @@ impl Relay {
         })
     }
 
+    fn send_blank(&self, py: Python<'_>, pages: &PageSet, encoder: &Encoder) -> PyResult<()> {
+        self.call(py, |relay| {
+            relay.send_bulk(colo_ram::BlankPages::new(&pages.0, &encoder.0))
+        })
+    }
+
     fn send_state(
         &self,
         py: Python<'_>,

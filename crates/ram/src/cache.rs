@@ -1,8 +1,10 @@
 //! A copy of a RAM, the secondary's cache and the primary's shadow, as large as that, but with memory only for pages that ever held something.
 
+use std::ops::Range;
+
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::guest_ram::{GuestRam, page_offset};
 use crate::mapping::Mapping;
 use crate::page_set::PageSet;
@@ -38,6 +40,16 @@ impl Cache {
         }
     }
 
+    /// Takes a run of pages of zeros.
+    pub(crate) fn clear(&mut self, run: Range<u64>) -> Result<()> {
+        let mut from = run.start;
+        while let Some(index) = self.written.first_from(from).filter(|index| *index < run.end) {
+            self.memory.zero(page_offset(index)?, PAGE)?;
+            from = index + 1;
+        }
+        Ok(())
+    }
+
     /// Copies a page out.
     pub(crate) fn read(&self, index: u64, page: &mut Page) -> Result<()> {
         if self.written.contains(index) {
@@ -47,14 +59,23 @@ impl Cache {
         Ok(())
     }
 
-    /// The RAM := the cache on these pages.
+    /// The RAM := the cache on these pages. Pages of zeros that the RAM has not touched stay so.
     pub(crate) fn copy_to(&self, ram: &GuestRam, pages: &PageSet) -> Result<()> {
+        if let Some(page) = pages.first_from(ram.pages()) {
+            return Err(Error::OutOfRange {
+                offset: page,
+                len: 1,
+                size: ram.pages(),
+            });
+        }
         for run in pages.intersection(&self.written).runs() {
             let (offset, end) = (page_offset(run.start)?, page_offset(run.end)?);
             self.memory.copy_to(offset, ram.memory(), offset, end - offset)?;
         }
-        for index in pages.difference(&self.written).runs().flatten() {
-            clear(ram.memory(), page_offset(index)?)?;
+        for run in pages.difference(&self.written).runs() {
+            for index in ram.used_among(run) {
+                clear(ram.memory(), page_offset(index?)?)?;
+            }
         }
         Ok(())
     }
@@ -154,6 +175,22 @@ mod tests {
         cache.copy_to(&ram, &PageSet::all(COUNT)).unwrap();
         assert_eq!(cache.hash().unwrap(), ram.hash().unwrap());
         assert!(cache.memory.resident().is_empty());
+        assert!(ram.used().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_run_of_zeros_clears_what_was_there_and_touches_nothing_else() {
+        let (source, target) = (ram(COUNT), ram(COUNT));
+        let mut cache = Cache::new(&source).unwrap();
+        for index in [3, 5, 9] {
+            cache.write(index, Some(&[1; PAGE])).unwrap();
+        }
+        cache.clear(4..9).unwrap();
+        cache.copy_to(&target, &PageSet::all(COUNT)).unwrap();
+        source.write_page(3, &[1; PAGE]).unwrap();
+        source.write_page(9, &[1; PAGE]).unwrap();
+        assert_eq!(target.hash().unwrap(), source.hash().unwrap());
+        assert_eq!(cache.memory.resident(), [3, 5, 9]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! How a page stands in a message: `u8 kind`, then for a raw page its 4096 bytes, for the shorter ones
-//! `u16 length, bytes`.
+//! `u16 length, bytes`, for a run of pages of zeros the `u32` number of them.
 
 use crate::{PAGE, Page, delta};
 
@@ -7,6 +7,7 @@ const ZERO: u8 = 0;
 const RAW: u8 = 1;
 const DELTA: u8 = 2;
 const LZ4: u8 = 3;
+const ZEROS: u8 = 4;
 
 /// A page as it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) enum Content<'a> {
     Delta(&'a [u8]),
     /// A block of LZ4 (the format's description is lz4_Block_format.md of its authors).
     Lz4(&'a [u8]),
+    /// So many pages of zeros, this one the first; at least one. In pre-copy only.
+    Zeros(u32),
 }
 
 impl<'a> Content<'a> {
@@ -31,6 +34,11 @@ impl<'a> Content<'a> {
                 .map(|(page, rest)| (Self::Raw(page), rest)),
             DELTA => take_short(rest).map(|(runs, rest)| (Self::Delta(runs), rest)),
             LZ4 => take_short(rest).map(|(block, rest)| (Self::Lz4(block), rest)),
+            ZEROS => {
+                let (count, rest) = rest.split_first_chunk()?;
+                let count = u32::from_le_bytes(*count);
+                (count > 0).then_some((Self::Zeros(count), rest))
+            }
             _ => None,
         }
     }
@@ -45,6 +53,10 @@ impl<'a> Content<'a> {
             }
             Self::Delta(runs) => put_short(out, DELTA, runs),
             Self::Lz4(block) => put_short(out, LZ4, block),
+            Self::Zeros(count) => {
+                out.push(ZEROS);
+                out.extend_from_slice(&count.to_le_bytes());
+            }
         }
     }
 
@@ -54,7 +66,18 @@ impl<'a> Content<'a> {
 
     /// What the receiver has to hold of it.
     pub(crate) fn len(&self) -> usize {
-        if *self == Self::Zero { 0 } else { PAGE }
+        match self {
+            Self::Zero | Self::Zeros(_) => 0,
+            Self::Raw(_) | Self::Delta(_) | Self::Lz4(_) => PAGE,
+        }
+    }
+
+    /// How many pages it stands for.
+    pub(crate) fn pages(&self) -> u64 {
+        match self {
+            Self::Zeros(count) => u64::from(*count),
+            _ => 1,
+        }
     }
 
     /// The page, `None` for one of zeros. It may be made in `page`; `base` fills in the one that a delta refers to.
@@ -80,6 +103,7 @@ impl<'a> Content<'a> {
                 Ok(PAGE) => {}
                 _ => return Err("a compressed page is none"),
             },
+            Self::Zeros(_) => return Err("a run of pages where one belongs"),
         }
         Ok(Some(page))
     }

@@ -1,5 +1,6 @@
 //! What the secondary has of a checkpoint already, and what it needs of the next one.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cache::Cache;
@@ -105,6 +106,17 @@ impl State {
             shadow.sent.insert(index)?;
         }
         Ok(Sent::Page(page))
+    }
+
+    /// A run of pages of zeros was sent.
+    pub(crate) fn zeros_sent(&mut self, run: Range<u64>) -> Result<()> {
+        match &mut self.shadow {
+            Some(shadow) => {
+                shadow.ram.clear(run.clone())?;
+                shadow.sent.insert_run(run)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Appends a page of this device state. Its last page is filled up with zeros.

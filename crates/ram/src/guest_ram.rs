@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rustix::fs::fstat;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::PAGE;
 use crate::error::{Error, Result};
 use crate::mapping::Mapping;
+use crate::{PAGE, ZERO_PAGE};
 
 /// Guest RAM: a shared mapping of the file behind QEMU's `memory-backend-file,share=on`. Clones are the same RAM.
 ///
@@ -73,8 +73,9 @@ impl GuestRam {
         (self.memory().len() / PAGE) as u64
     }
 
-    /// `st_blocks` of the RAM file, in 512 bytes. A drop means that a hole was punched, which reads as zero but is
-    /// not reported by trackers: everything must be copied again. Touching the hole, by reading too, hides the drop.
+    /// `st_blocks` of the RAM file, in 512 bytes; grows as pages are touched. A drop means that a hole was punched, which
+    /// reads as zero but is not reported by trackers: everything must be copied again. Touching as many pages for the
+    /// first time hides the drop.
     ///
     /// # Errors
     /// When fstat fails.
@@ -83,21 +84,20 @@ impl GuestRam {
         Ok(u64::try_from(stat.st_blocks).unwrap_or(0))
     }
 
-    /// xxh3-64 of all of it; of use when the VM is stopped.
+    /// xxh3-64 of all of it; of use when the VM is stopped. Untouched pages count as zeros and stay untouched.
     ///
     /// # Errors
-    /// None in practice; see [`Error::OutOfRange`].
+    /// When the kernel does not tell which pages are used.
     pub fn hash(&self) -> Result<u64> {
-        let memory = self.memory();
-        let mut hasher = Xxh3::new();
-        let mut buffer = vec![0; 64 * PAGE];
-        let mut offset = 0;
-        while offset < memory.len() {
-            let len = buffer.len().min(memory.len() - offset);
-            let (part, _) = buffer.split_at_mut(len);
-            memory.read(offset, part)?;
-            hasher.update(part);
-            offset += len;
+        let used = self.used()?;
+        let (mut hasher, mut page) = (Xxh3::new(), [0; PAGE]);
+        for index in 0..self.pages() {
+            if used.contains(index) {
+                self.read_page(index, &mut page)?;
+                hasher.update(&page);
+            } else {
+                hasher.update(&ZERO_PAGE);
+            }
         }
         Ok(hasher.digest())
     }
@@ -120,6 +120,10 @@ impl GuestRam {
 
     pub(crate) fn memory(&self) -> &Mapping {
         &self.inner.memory
+    }
+
+    pub(crate) fn file(&self) -> BorrowedFd<'_> {
+        self.inner.file.as_fd()
     }
 
     pub(crate) fn file_id(&self) -> Result<FileId> {

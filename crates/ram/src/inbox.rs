@@ -134,7 +134,8 @@ impl Inbox {
     }
 
     fn check_range(&self, mut pages: Pages<'_>) -> Result<(), Why> {
-        match pages.find(|(index, _)| *index >= self.ram_pages) {
+        let outside = |index: u64, count| index.checked_add(count).is_none_or(|end| end > self.ram_pages);
+        match pages.find(|(index, content)| outside(*index, content.pages())) {
             Some((index, _)) => Err(Why::NoSuchPage(index)),
             None => Ok(()),
         }
@@ -147,6 +148,11 @@ impl Inbox {
     /// The cache has this page of pre-copy.
     pub(crate) fn precopied(&mut self, index: u64, page: Option<&Page>) -> Result<(), Why> {
         self.precopy.add(index, page)
+    }
+
+    /// The cache has these pages of pre-copy, all of them zeros.
+    pub(crate) fn precopied_zeros(&mut self, index: u64, count: u32) -> Result<(), Why> {
+        self.precopy.add_zeros(index, count)
     }
 
     fn finish_round<'a>(&mut self, announced: End) -> Result<Accepted<'a>, Why> {

@@ -6,6 +6,7 @@
 //! What trackers cannot see, and whoever builds the VM must exclude: holes punched into the RAM file (watch
 //! [`GuestRam::blocks`]), writes by DMA or through another process's mapping, RAM that is swapped or in huge pages of tmpfs.
 
+mod blank;
 mod cache;
 mod content;
 mod cursor;
@@ -15,6 +16,7 @@ mod encoder;
 mod error;
 mod guest_ram;
 mod handover;
+mod holes;
 mod inbox;
 mod incoming;
 mod mapping;
@@ -40,6 +42,7 @@ pub(crate) type Page = [u8; PAGE];
 
 pub(crate) const ZERO_PAGE: Page = [0; PAGE];
 
+pub use blank::BlankPages;
 pub use damaged::{Damaged, Why};
 pub use encoder::Encoder;
 pub use error::{Error, Result};

@@ -141,13 +141,26 @@ impl PageSet {
         self.find(from, 0)
     }
 
+    /// The first page of the RAM that is `from` or later and not in the set.
+    #[must_use]
+    pub fn first_gap_from(&self, from: u64) -> Option<u64> {
+        self.find(from, u64::MAX).filter(|page| *page < self.pages)
+    }
+
+    /// The first run of neighbouring pages from `from` on.
+    #[must_use]
+    pub fn run_from(&self, from: u64) -> Option<Range<u64>> {
+        let start = self.first_from(from)?;
+        Some(start..self.first_gap_from(start).unwrap_or(self.pages))
+    }
+
     /// Runs of neighbouring pages, ascending.
     pub fn runs(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         let mut from = 0;
         std::iter::from_fn(move || {
-            let start = self.find(from, 0)?;
-            from = self.find(start, u64::MAX).unwrap_or(self.pages).min(self.pages);
-            Some(start..from)
+            let run = self.run_from(from)?;
+            from = run.end;
+            Some(run)
         })
     }
 

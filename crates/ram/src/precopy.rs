@@ -27,6 +27,13 @@ impl Precopy {
         self.pages.insert(index).map_err(|_| Why::NoSuchPage(index))
     }
 
+    /// A run of pages of zeros.
+    pub(crate) fn add_zeros(&mut self, index: u64, count: u32) -> Result<(), Why> {
+        self.sum.add_zeros(index, count);
+        let run = index..index.saturating_add(u64::from(count));
+        self.pages.insert_run(run).map_err(|_| Why::NoSuchPage(index))
+    }
+
     /// Whether the piece that ends here is what the sender says it sent.
     pub(crate) fn end_piece(&mut self, announced: End) -> Result<(), Why> {
         let sum = std::mem::take(&mut self.sum);

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::cache::Cache;
+use crate::content::Content;
 use crate::damaged::{Damaged, Why};
 use crate::error::{Error, Result};
 use crate::guest_ram::GuestRam;
@@ -196,6 +197,12 @@ impl Store {
     fn precopy(&mut self, pages: Pages<'_>, inbox: &mut Inbox) -> std::result::Result<(), Why> {
         let mut decoded = [0; PAGE];
         for (index, content) in pages {
+            if let Content::Zeros(count) = content {
+                let run = index..index.saturating_add(u64::from(count));
+                self.cache.clear(run).map_err(|_| Why::NoSuchPage(index))?;
+                inbox.precopied_zeros(index, count)?;
+                continue;
+            }
             let page = content.decode(&mut decoded, |page| self.page(index, page));
             let page = page.map_err(Why::Malformed)?;
             self.cache

@@ -20,6 +20,13 @@ impl Sum {
         self.pages += 1;
     }
 
+    /// A run of pages of zeros.
+    pub(crate) fn add_zeros(&mut self, start: u64, count: u32) {
+        let hash = xxh3_64_with_seed(&count.to_le_bytes(), start);
+        self.value = self.value.wrapping_add(hash);
+        self.pages += u64::from(count);
+    }
+
     /// The checksum of these pages and this device state.
     pub(crate) fn digest(&self, device: &[u8]) -> u64 {
         self.value ^ xxh3_64(device)

@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use colo_ram::{GuestRam, PAGE, Tracker, TrackerKind, open_tracker};
-use common::{Follower, Scratch, accept, ram_file, shim};
+use common::{Follower, Scratch, accept, shim, untouched_ram_file};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 const MIB: u64 = 64;
@@ -44,11 +44,11 @@ impl Qemu {
 
 /// `None` where QEMU or userfaultfd is missing.
 fn boot() -> Option<(Qemu, GuestRam, Box<dyn Tracker>)> {
-    let (path, file) = ram_file(MIB * 256);
+    let (path, file) = untouched_ram_file(MIB * 256);
     let socket = Scratch::new(".sock");
     let listener = UnixListener::bind(&*socket).unwrap();
     let backend = format!(
-        "memory-backend-file,id=ram,size={MIB}M,share=on,prealloc=on,mem-path={}",
+        "memory-backend-file,id=ram,size={MIB}M,share=on,mem-path={}",
         path.display()
     );
     let machine = [

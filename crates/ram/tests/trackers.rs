@@ -53,6 +53,112 @@ fn single_writes_are_seen_exactly_and_once() {
     });
 }
 
+/// The same with memory that nobody has touched before.
+fn with_each_untouched(pages: u64, test: impl Fn(&mut Writer, &mut dyn Tracker, TrackerKind)) {
+    for probe in probe_trackers() {
+        if !probe.usable {
+            eprintln!("left out: {}: {}", probe.kind.name(), probe.why);
+            continue;
+        }
+        let mut writer = Writer::start_untouched(pages);
+        let (pid, uffd) = (writer.pid(), writer.uffd());
+        let mut tracker = open_tracker(probe.kind, pid, &writer.ram, uffd).unwrap();
+        test(&mut writer, &mut *tracker, probe.kind);
+    }
+}
+
+#[test]
+fn the_first_write_to_a_page_is_seen_and_what_was_never_written_is_not_touched() {
+    with_each_untouched(8 * PAGES, |writer, tracker, kind| {
+        let mut used = BTreeSet::new();
+        for written in [
+            vec![],
+            vec![5],
+            vec![6, 7, 600],
+            vec![5, 8 * PAGES - 1],
+            vec![601, 9000],
+        ] {
+            for page in &written {
+                writer.run(&format!("write({page}, random.randrange(2, 256))"));
+            }
+            used.extend(written.iter().copied());
+            assert_eq!(tracker.count().unwrap(), written.len() as u64, "{kind:?}");
+            let found = members(&tracker.collect(true).unwrap());
+            assert_eq!(found, written.into_iter().collect(), "{kind:?}");
+            assert_eq!(members(&writer.ram.used().unwrap()), used, "{kind:?}");
+        }
+    });
+}
+
+#[test]
+fn what_is_read_for_the_first_time_is_no_reason_to_lose_what_is_written() {
+    with_each_untouched(2 * PAGES, |writer, tracker, kind| {
+        writer.run("[ram[page * P] for page in range(0, pages, 3)] and 0");
+        tracker.collect(true).unwrap();
+        for page in [3, 4, 2 * PAGES - 1] {
+            writer.run(&format!("write({page}, random.randrange(2, 256))"));
+        }
+        let found = members(&tracker.collect(true).unwrap());
+        assert!(
+            found.is_superset(&[3, 4, 2 * PAGES - 1].into()),
+            "{kind:?}: {found:?}"
+        );
+    });
+}
+
+#[test]
+fn a_copy_that_follows_first_writes_is_exact() {
+    with_each_untouched(20 * PAGES, |writer, tracker, kind| {
+        let mut follower = Follower::new(&writer.ram);
+        writer.run("start()");
+        let end = Instant::now() + Duration::from_millis(1500);
+        while Instant::now() < end {
+            tracker.count().unwrap();
+            let dirty = tracker.collect(false).unwrap();
+            follower.follow(&writer.ram, &dirty);
+        }
+        writer.run("stop()");
+        follower.follow(&writer.ram, &tracker.collect(true).unwrap());
+        assert!(
+            writer.ram.used().unwrap().len() > 1000,
+            "{kind:?}: nothing was tried"
+        );
+        assert_eq!(
+            follower.differing(&writer.ram),
+            Vec::<u64>::new(),
+            "{kind:?} missed pages"
+        );
+    });
+}
+
+#[test]
+fn memory_that_was_never_touched_gets_no_page_tables() {
+    let mut writer = Writer::start_untouched(512 * 512);
+    let Some(uffd) = writer.uffd() else { return };
+    let before = writer.page_tables();
+    let mut tracker = open_tracker(TrackerKind::PagemapScan, writer.pid(), &writer.ram, Some(uffd)).unwrap();
+    writer.run("write(100_000, 9)");
+    for _ in 0..3 {
+        tracker.count().unwrap();
+        tracker.collect(true).unwrap();
+    }
+    let more = writer.page_tables() - before;
+    // All of it would take 2 MiB; the program itself takes some, too.
+    assert!(more < 256, "{more} KiB of page tables for one page");
+}
+
+#[test]
+fn what_is_written_from_here_where_nobody_was_before_is_reported_once() {
+    let mut writer = Writer::start_untouched(4096);
+    let Some(uffd) = writer.uffd() else { return };
+    let mut tracker = open_tracker(TrackerKind::PagemapScan, writer.pid(), &writer.ram, Some(uffd)).unwrap();
+    writer.ram.write_page(3000, &[5; PAGE]).unwrap();
+    assert_eq!(members(&tracker.collect(true).unwrap()), [3000].into());
+    assert!(tracker.collect(true).unwrap().is_empty());
+    writer.run("write(3001, 9)");
+    assert_eq!(members(&tracker.collect(true).unwrap()), [3001].into());
+}
+
 #[test]
 fn a_copy_that_follows_the_tracker_is_exact_after_concurrent_writes() {
     with_each(|writer, tracker, kind| {

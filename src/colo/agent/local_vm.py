@@ -79,8 +79,8 @@ class LocalVm:
         return self._tracker
 
     def check_holes(self) -> None:
-        """A hole punched into the RAM file reads as zero and is not reported as written: only the file's size
-        on disk tells.
+        """A hole punched into the RAM file reads as zero and is not reported as written: only the memory
+        that the file takes tells. It grows as the VM first touches memory, which hides a smaller hole.
         """
         blocks = self.ram.blocks()
         if blocks < self._blocks:
@@ -88,6 +88,7 @@ class LocalVm:
                 f"guest memory was given back to the host ({self._blocks - blocks} blocks)",
                 "remove balloon, free page reporting and virtio-mem from the VM",
             )
+        self._blocks = blocks
 
     async def end(self, why: str) -> None:
         """Kills QEMU and frees everything; harmless when it is dead already."""

@@ -80,17 +80,19 @@ class PreCopy:
         """Raises TimeoutError when nothing gets through, QemuError when the VM cannot be stopped."""
         tracker = self.vm.tracker()
         await anyio.to_thread.run_sync(tracker.collect)  # from here on nothing is missed
-        pages = _core.PageSet.all(self.vm.pages)
+        # What nobody has touched by now is zeros; whoever writes there from here on is seen by the tracker.
+        pages = await anyio.to_thread.run_sync(self.vm.ram.used)
+        blank = _core.PageSet.all(self.vm.pages).difference(pages)
         number = 1
         while True:
             began = monotonic()
-            await _Transfer(self, number, pages).run()
+            await _Transfer(self, number, pages, blank).run()
             left = await anyio.to_thread.run_sync(tracker.collect)
             step = self.convergence.after(Round(len(pages), monotonic() - began, len(left)))
             _log.info("pre-copy", round=number, pages=len(pages), left=len(left), step=str(step))
             if isinstance(step, Finish):
                 return left
-            pages, number = left, number + 1
+            pages, blank, number = left, _core.PageSet.all(0), number + 1
 
     async def next_tally(self) -> Tally:
         """Of the oldest slice that is still to be sent."""
@@ -108,6 +110,8 @@ class _Transfer:
     copy: PreCopy
     number: int
     pages: PageSet
+    blank: PageSet
+    """Zeros, told before the others."""
     _began: float = field(factory=monotonic)
     _waiting: int = 0
     _done: int = 0
@@ -118,6 +122,10 @@ class _Transfer:
     async def run(self) -> None:
         rest, slice_pages = self.pages, self._slice_pages()
         self._tell()
+        if len(self.blank):
+            self.copy.relay.send_blank(self.blank, self.copy.encoder)
+            self._note(await self.copy.next_tally())
+            self._last_ns = monotonic_ns()
         while len(rest):
             part, rest = rest.split(slice_pages)
             async with stopped(self.copy.vm.hypervisor) if self._is_stopped() else nullcontext():
@@ -157,6 +165,9 @@ class _Transfer:
         now = monotonic_ns()
         self.copy.compression.sent(tally, now - self._last_ns)
         self._last_ns = now
+        self._note(tally)
+
+    def _note(self, tally: Tally) -> None:
         self._done += tally.pages
         self._bytes += tally.sent_bytes
         self._tell()
@@ -164,4 +175,5 @@ class _Transfer:
     def _tell(self) -> None:
         rate = self._bytes / max(monotonic() - self._began, 1e-3)
         stopped = self.copy.convergence.stopped
-        self.copy.tell(Copied(self.number, len(self.pages), self._done, self._bytes, rate, stopped))
+        pages = len(self.pages) + len(self.blank)
+        self.copy.tell(Copied(self.number, pages, self._done, self._bytes, rate, stopped))

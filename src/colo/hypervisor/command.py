@@ -75,7 +75,8 @@ def escaped(path: Path) -> str:
 
 def _memory(vm: VmConfig, ram: Path) -> tuple[str, ...]:
     # A file, not a memfd: QEMU 10 does not skip memory-backend-memfd with x-ignore-shared.
-    backend = f"memory-backend-file,id=ram,size={vm.memory_mib}M,mem-path={escaped(ram)},share=on,prealloc=on"
+    # Without prealloc: docs/decisions/0030.
+    backend = f"memory-backend-file,id=ram,size={vm.memory_mib}M,mem-path={escaped(ram)},share=on"
     return ("-m", f"{vm.memory_mib}M", "-object", backend)
 
 

@@ -60,7 +60,7 @@ def launch(
     """Start QEMU, first ending one that an earlier agent left in `run_dir`. `taps` are those of the cards
     with offloads, by number.
 
-    Blocks while the kernel zeroes the guest's memory. What must be removed once QEMU is gone is registered
+    What must be removed once QEMU is gone is registered
     with `undo`.
     """
     try:

@@ -1,9 +1,13 @@
-"""The folder for guest memory: private, in memory itself (tmpfs), gone after use."""
+"""The folder for guest memory: private, in memory itself (tmpfs), gone after use.
+
+The RAM file takes memory page by page, as the VM first uses it (docs/decisions/0030).
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,6 +19,7 @@ from colo.errors import StateFolderError
 MIB = 1 << 20
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made here is private (0700) and unpredictable
 _MOUNTS = Path("/proc/self/mountinfo")
+_MEMINFO = Path("/proc/meminfo")
 _HUGE = Path("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
 """`[force]`: huge pages in every tmpfs, whatever its mount says (Linux, admin-guide/mm/transhuge)."""
 
@@ -44,9 +49,14 @@ class Scratch:
 def make_scratch(run_dir: Path, size: int, fallback: Path = _SHARED_MEMORY) -> Scratch:
     """Make the folder, with a RAM file of `size` bytes, in `run_dir` if that is a tmpfs, else in `fallback`.
 
-    The pages are allocated now, so QEMU cannot run out of them; blocks while the kernel zeroes them.
-    Raises `StateFolderError` when neither place has the room.
+    Raises `StateFolderError` when neither place has the room, or the host has not that much memory now. That
+    it will have it when the VM uses it, is not sure.
     """
+    if (available := _available()) < size:
+        raise StateFolderError(
+            f"no place for {size // MIB} MiB of guest memory (only {available // MIB} MiB are available)",
+            "free memory, or lower vm.memory_mib",
+        )
     reasons = []
     for base in (run_dir, fallback):
         if reason := _unsuitable(base, size):
@@ -54,7 +64,7 @@ def make_scratch(run_dir: Path, size: int, fallback: Path = _SHARED_MEMORY) -> S
             continue
         folder = Path(tempfile.mkdtemp(prefix="colo-vm-", dir=base))
         try:
-            return Scratch(folder, _allocate(folder / "ram", size))
+            return Scratch(folder, _create(folder / "ram", size))
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             reasons.append(f"{base}: {error.strerror}")
@@ -64,10 +74,16 @@ def make_scratch(run_dir: Path, size: int, fallback: Path = _SHARED_MEMORY) -> S
     )
 
 
-def _allocate(path: Path, size: int) -> int:
+def _available() -> int:
+    """What the host can give without swapping; proc(5), MemAvailable."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", _MEMINFO.read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+def _create(path: Path, size: int) -> int:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        os.posix_fallocate(fd, 0, size)
+        os.truncate(fd, size)
     except OSError:
         os.close(fd)
         raise
@@ -84,7 +100,7 @@ def _unsuitable(base: Path, size: int) -> str | None:
         return f"{_HUGE} is force: huge pages in every tmpfs, whose holes are not reported; needs never"
     usage = os.statvfs(base)
     free = usage.f_bavail * usage.f_frsize
-    # A tmpfs without a limit (size=0) reports no blocks at all; there the allocation itself tells.
+    # A tmpfs without a limit (size=0) reports no blocks at all.
     if usage.f_blocks and free < size:
         return f"{os.strerror(errno.ENOSPC)}, only {free // MIB} MiB are free"
     return None

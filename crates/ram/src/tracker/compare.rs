@@ -11,6 +11,8 @@ use crate::page_set::PageSet;
 pub(crate) struct Compare {
     ram: GuestRam,
     shadow: Mapping,
+    /// Pages of which the shadow may hold something other than zeros. What the RAM has not touched is not looked at.
+    held: PageSet,
     /// Reported while the VM ran. The content that was copied afterwards may differ from the shadow, and equal
     /// content in the end would hide that: reported again, until once the VM stood still.
     unsettled: PageSet,
@@ -18,20 +20,29 @@ pub(crate) struct Compare {
 
 impl Compare {
     pub(crate) fn new(ram: &GuestRam) -> Result<Self> {
-        let shadow = Mapping::private(ram.memory().len())?;
-        ram.memory().copy_to(0, &shadow, 0, shadow.len())?;
+        let shadow = Mapping::sparse(ram.memory().len())?;
+        let held = ram.used()?;
+        for run in held.runs() {
+            let (offset, end) = (page_offset(run.start)?, page_offset(run.end)?);
+            ram.memory().copy_to(offset, &shadow, offset, end - offset)?;
+        }
         Ok(Self {
             ram: ram.clone(),
             shadow,
+            held,
             unsettled: PageSet::new(ram.pages()),
         })
     }
 
-    /// Pages that are not as in the copy; `see` gets their offset and content.
-    fn differing(&self, mut see: impl FnMut(usize, &[u8; PAGE]) -> Result<()>) -> Result<PageSet> {
+    /// Those of these pages that are not as in the copy; `see` gets their offset and content.
+    fn differing(
+        &self,
+        pages: &PageSet,
+        mut see: impl FnMut(usize, &[u8; PAGE]) -> Result<()>,
+    ) -> Result<PageSet> {
         let mut found = PageSet::new(self.ram.pages());
         let (mut now, mut before) = ([0; PAGE], [0; PAGE]);
-        for index in 0..self.ram.pages() {
+        for index in pages.runs().flatten() {
             let offset = page_offset(index)?;
             self.ram.memory().read(offset, &mut now)?;
             self.shadow.read(offset, &mut before)?;
@@ -46,7 +57,9 @@ impl Compare {
 
 impl Tracker for Compare {
     fn collect(&mut self, stopped: bool) -> Result<PageSet> {
-        let differing = self.differing(|offset, now| self.shadow.write(offset, now))?;
+        let held = self.ram.used()?.union(&self.held);
+        let differing = self.differing(&held, |offset, now| self.shadow.write(offset, now))?;
+        self.held = held;
         let found = differing.union(&self.unsettled);
         self.unsettled = if stopped {
             PageSet::new(found.pages())
@@ -57,7 +70,9 @@ impl Tracker for Compare {
     }
 
     fn count(&mut self) -> Result<u64> {
-        Ok(self.differing(|_, _| Ok(()))?.union(&self.unsettled).len())
+        let pages = self.ram.used()?.union(&self.held);
+        let differing = self.differing(&pages, |_, _| Ok(()))?;
+        Ok(differing.union(&self.unsettled).len())
     }
 }
 
@@ -76,6 +91,19 @@ mod tests {
         assert_eq!(tracker.collect(false).unwrap().len(), 1);
         assert_eq!(tracker.collect(true).unwrap().len(), 1);
         assert!(tracker.collect(true).unwrap().is_empty());
+    }
+
+    #[test]
+    fn memory_that_nobody_touched_is_left_alone_and_its_first_write_is_seen() {
+        let ram = ram(8);
+        ram.write_page(1, &[7; PAGE]).unwrap();
+        let mut tracker = Compare::new(&ram).unwrap();
+        assert!(tracker.collect(true).unwrap().is_empty());
+        assert_eq!(ram.blocks().unwrap(), 8);
+        ram.write_page(6, &[7; PAGE]).unwrap();
+        assert_eq!(tracker.count().unwrap(), 1);
+        assert!(tracker.collect(true).unwrap().contains(6));
+        assert_eq!(ram.blocks().unwrap(), 16);
     }
 
     #[test]

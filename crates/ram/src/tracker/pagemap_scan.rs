@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::Tracker;
 use crate::PAGE;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::guest_ram::GuestRam;
 use crate::page_set::PageSet;
 use crate::process::{Piece, ProcessMemory};
@@ -20,13 +20,24 @@ const AT_ONCE: u64 = 128 << 20;
 /// Written pages that are closer than this are protected in one call: what one page table covers.
 const SPAN_GAP: u64 = 512;
 
+/// Pages of RAM that are watched, or not, together: what one page table covers.
+const BLOCK: u64 = 512;
+
 /// See [`super::TrackerKind::PagemapScan`].
+///
+/// What nobody ever touched takes no page table, and no look at one. Of memory without page tables the kernel says that
+/// it was written (since 7.2 and in stable kernels of 2026) or that it was not (before): it is not asked. That the RAM
+/// file holds nothing there tells that nothing was written. A block is watched from when the file holds something in it.
 pub(crate) struct PagemapScan {
-    /// Kept open: the protection lasts as long as it.
-    _uffd: OwnedFd,
+    /// The protection lasts as long as it.
+    uffd: OwnedFd,
+    ram: GuestRam,
     process: ProcessMemory,
     pieces: Vec<Piece>,
-    pages: u64,
+    /// Whole blocks: protected once, and scanned since.
+    watched: PageSet,
+    /// What was found in blocks when their watch began, for the next collection.
+    fresh: PageSet,
     regions: Vec<Region>,
 }
 
@@ -37,36 +48,94 @@ impl PagemapScan {
         let pieces = process.layout()?;
         for piece in &pieces {
             uffd::register(uffd.as_fd(), piece.address, piece.len)?;
-            uffd::protect(uffd.as_fd(), piece.address, piece.len)?;
         }
-        let regions = vec![Region::default(); REGIONS];
         let mut tracker = Self {
-            _uffd: uffd,
+            uffd,
+            ram: ram.clone(),
             process,
             pieces,
-            pages: ram.pages(),
-            regions,
+            watched: PageSet::new(ram.pages()),
+            fresh: PageSet::new(ram.pages()),
+            regions: vec![Region::default(); REGIONS],
         };
         tracker.try_it()?;
+        for run in blocks_of(&ram.used()?)?.runs() {
+            tracker.protect(run)?;
+        }
         Ok(tracker)
     }
 
     /// Fails if the userfaultfd is another process's or the kernel lacks a feature.
     fn try_it(&mut self) -> Result<()> {
         for piece in self.pieces.clone() {
-            self.scan(piece, 0..piece.len / PAGE as u64, Protect::No, |_| Ok(()))?;
+            self.scan(piece, 0..1, Protect::No, |_| Ok(()))?;
         }
         self.process.check(&self.pieces)
     }
 
+    /// Begins to watch the blocks in which the RAM file holds something by now. All that it holds there was perhaps
+    /// written; what is written after the block was protected, its page table tells.
+    fn watch_touched(&mut self) -> Result<()> {
+        let mut from = 0;
+        while let Some(unwatched) = self.watched.first_gap_from(from) {
+            let Some(page) = self.ram.next_used(unwatched)? else {
+                break;
+            };
+            from = page;
+            if !self.watched.contains(page) {
+                let block = block_of(page, self.ram.pages());
+                from = block.end;
+                self.protect(block.clone())?;
+                for page in self.ram.used_among(block) {
+                    self.fresh.insert(page?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing in these pages counts as written any more, and from here on they are watched.
+    fn protect(&mut self, pages: Range<u64>) -> Result<()> {
+        for piece in &self.pieces {
+            let first = piece.offset / PAGE as u64;
+            let (start, end) = (
+                pages.start.max(first),
+                pages.end.min(first + piece.len / PAGE as u64),
+            );
+            if start < end {
+                let address = piece.address + (start - first) * PAGE as u64;
+                uffd::protect(self.uffd.as_fd(), address, (end - start) * PAGE as u64)
+                    .map_err(|error| Error::TrackingLost(error.to_string()))?;
+            }
+        }
+        self.watched.insert_run(pages)
+    }
+
     fn collect_piece(&mut self, piece: Piece, found: &mut PageSet) -> Result<()> {
         let mut seen = PageSet::new(piece.len / PAGE as u64);
-        self.scan(piece, 0..seen.pages(), Protect::No, |run| seen.insert_run(run))?;
+        self.look(piece, |run| seen.insert_run(run))?;
         let first = piece.offset / PAGE as u64;
         for span in spans(&seen) {
             self.scan(piece, span, Protect::Yes, |run| {
                 found.insert_run(first + run.start..first + run.end)
             })?;
+        }
+        Ok(())
+    }
+
+    /// Visits runs of written pages in all that is watched of the piece, numbered from its start.
+    fn look(&mut self, piece: Piece, mut visit: impl FnMut(Range<u64>) -> Result<()>) -> Result<()> {
+        let first = piece.offset / PAGE as u64;
+        let last = first + piece.len / PAGE as u64;
+        let mut from = first;
+        while let Some(run) = self.watched.run_from(from).filter(|run| run.start < last) {
+            from = run.end;
+            self.scan(
+                piece,
+                run.start - first..run.end.min(last) - first,
+                Protect::No,
+                &mut visit,
+            )?;
         }
         Ok(())
     }
@@ -103,26 +172,44 @@ impl Tracker for PagemapScan {
     /// that protects makes KVM drop its mappings of the whole range that is scanned, written or not. A page written
     /// between the two looks is in this set if it lies in such a range, otherwise in the next.
     fn collect(&mut self, _stopped: bool) -> Result<PageSet> {
-        let mut found = PageSet::new(self.pages);
+        self.watch_touched()?;
+        let mut found = self.fresh.clone();
         for piece in self.pieces.clone() {
             self.collect_piece(piece, &mut found)?;
         }
         // A process that is gone has no dirty pages, and no error says so.
         self.process.check(&self.pieces)?;
+        self.fresh = PageSet::new(found.pages());
         Ok(found)
     }
 
     fn count(&mut self) -> Result<u64> {
-        let mut count = 0;
+        self.watch_touched()?;
+        let mut found = self.fresh.clone();
         for piece in self.pieces.clone() {
-            self.scan(piece, 0..piece.len / PAGE as u64, Protect::No, |run| {
-                count += run.end.saturating_sub(run.start);
-                Ok(())
-            })?;
+            let first = piece.offset / PAGE as u64;
+            self.look(piece, |run| found.insert_run(first + run.start..first + run.end))?;
         }
         self.process.check(&self.pieces)?;
-        Ok(count)
+        Ok(found.len())
     }
+}
+
+fn block_of(page: u64, pages: u64) -> Range<u64> {
+    let start = page / BLOCK * BLOCK;
+    start..pages.min(start + BLOCK)
+}
+
+/// The whole blocks that these pages lie in.
+fn blocks_of(pages: &PageSet) -> Result<PageSet> {
+    let mut blocks = PageSet::new(pages.pages());
+    let mut from = 0;
+    while let Some(page) = pages.first_from(from) {
+        let block = block_of(page, pages.pages());
+        from = block.end;
+        blocks.insert_run(block)?;
+    }
+    Ok(blocks)
 }
 
 /// Ranges that hold all pages of the set, joined where the gap is small.
@@ -149,5 +236,18 @@ mod tests {
         }
         assert_eq!(spans(&set), [3..532, 1044..1046, 4999..5000]);
         assert!(spans(&PageSet::new(9)).is_empty());
+    }
+
+    #[test]
+    fn blocks_are_whole_but_for_the_last() {
+        let mut set = PageSet::new(1500);
+        for run in [511..512, 600..700, 1499..1500] {
+            set.insert_run(run).unwrap();
+        }
+        assert_eq!(blocks_of(&set).unwrap(), PageSet::all(1500));
+        set = PageSet::new(1500);
+        set.insert(1400).unwrap();
+        let found = blocks_of(&set).unwrap();
+        assert_eq!((found.first_from(0), found.len()), (Some(1024), 1500 - 1024));
     }
 }

@@ -13,7 +13,9 @@ use crate::error::{Error, Result};
 use crate::guest_ram::GuestRam;
 use crate::page_set::PageSet;
 
-const PAGES: u64 = 64;
+const PAGES: u64 = 1024;
+/// The others are as a VM leaves what it never uses.
+const TOUCHED: u64 = 64;
 /// Needs no privilege (userfaultfd(2), Linux >= 5.11).
 const UFFD_USER_MODE_ONLY: u32 = 1;
 
@@ -84,7 +86,15 @@ fn try_soft_dirty() -> Result<()> {
 
 /// Writes, sees it, sees nothing, writes the same page again, sees it again.
 fn exercise(ram: &GuestRam, kind: TrackerKind, mut collect: impl FnMut() -> Result<PageSet>) -> Result<()> {
-    for written in [&[3, 7, 8][..], &[], &[3], &[0, 63]] {
+    for written in [
+        &[3, 7, 8][..],
+        &[],
+        &[3],
+        &[0, 63, 64],
+        &[PAGES - 1],
+        &[],
+        &[65, PAGES - 2, PAGES - 1],
+    ] {
         let mut expected = PageSet::new(PAGES);
         for page in written {
             ram.write_page(*page, &[1; PAGE])?;
@@ -100,12 +110,12 @@ fn exercise(ram: &GuestRam, kind: TrackerKind, mut collect: impl FnMut() -> Resu
     Ok(())
 }
 
-/// Populated, as the RAM of a VM with `prealloc=on` is.
+/// Touched at its beginning only.
 fn small_ram() -> Result<GuestRam> {
     let file = memfd_create("colo-probe", MemfdFlags::CLOEXEC).map_err(Error::io("memfd_create"))?;
     ftruncate(&file, PAGES * PAGE as u64).map_err(Error::io("ftruncate"))?;
     let ram = GuestRam::new(file.as_fd(), PAGES * PAGE as u64)?;
-    for page in 0..PAGES {
+    for page in 0..TOUCHED {
         ram.write_page(page, &[9; PAGE])?;
     }
     Ok(ram)

@@ -87,16 +87,23 @@ impl Drop for Scratch {
     }
 }
 
-/// A RAM file full of ones, as `prealloc=on` would have its pages in place; its path for the other process.
+/// A RAM file full of ones; its path for the other process.
 pub fn ram_file(pages: u64) -> (Scratch, File) {
+    let (path, mut file) = untouched_ram_file(pages);
+    (0..pages).for_each(|_| file.write_all(&[1; PAGE]).unwrap());
+    (path, file)
+}
+
+/// A RAM file that takes no memory yet.
+pub fn untouched_ram_file(pages: u64) -> (Scratch, File) {
     let path = Scratch::new(".ram");
-    let mut file = OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create_new(true)
         .open(&*path)
         .unwrap();
-    (0..pages).for_each(|_| file.write_all(&[1; PAGE]).unwrap());
+    file.set_len(pages * PAGE as u64).unwrap();
     (path, file)
 }
 
@@ -112,21 +119,25 @@ pub struct Writer {
 impl Writer {
     /// Starts it, with the shim preloaded.
     pub fn start(pages: u64) -> Self {
-        Self::spawn(pages, Command::new(python()))
+        Self::spawn(ram_file(pages), Command::new(python()))
+    }
+
+    /// The same with memory that nobody has touched.
+    pub fn start_untouched(pages: u64) -> Self {
+        Self::spawn(untouched_ram_file(pages), Command::new(python()))
     }
 
     /// Starts it by way of another program that replaces itself.
     pub fn start_wrapped(pages: u64) -> Self {
         let mut command = Command::new("env");
         command.arg(python());
-        Self::spawn(pages, command)
+        Self::spawn(ram_file(pages), command)
     }
 
     /// The RAM file is unlinked once it is open, as the agent does.
-    fn spawn(pages: u64, mut command: Command) -> Self {
+    fn spawn((path, file): (Scratch, File), mut command: Command) -> Self {
         let socket = Scratch::new(".sock");
         let listener = UnixListener::bind(&*socket).unwrap();
-        let (path, file) = ram_file(pages);
         command
             .args(["-c", WRITER])
             .arg(&path)
@@ -142,7 +153,8 @@ impl Writer {
             child.stdin.take().unwrap(),
             BufReader::new(child.stdout.take().unwrap()),
         );
-        let ram = GuestRam::new(file.as_fd(), pages * PAGE as u64).unwrap();
+        let size = file.metadata().unwrap().len();
+        let ram = GuestRam::new(file.as_fd(), size).unwrap();
         let mut writer = Self {
             child,
             stdin,
@@ -168,6 +180,13 @@ impl Writer {
         })
     }
 
+    /// KiB of page tables that the process has (proc_pid_status(5)).
+    pub fn page_tables(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmPTE:"));
+        line.unwrap().split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     /// Evaluates a Python expression in the process and waits for its value.
     pub fn run(&mut self, expression: &str) -> String {
         writeln!(self.stdin, "{expression}").unwrap();
@@ -188,7 +207,7 @@ impl Drop for Writer {
     }
 }
 
-/// Follows the RAM by copying what the tracker reports, after it was reported.
+/// Follows the RAM by copying what the tracker reports, after it was reported. Touches nothing else.
 pub struct Follower {
     copy: Vec<[u8; PAGE]>,
 }
@@ -198,7 +217,7 @@ impl Follower {
         let mut follower = Self {
             copy: vec![[0; PAGE]; ram.pages() as usize],
         };
-        follower.follow(ram, &PageSet::all(ram.pages()));
+        follower.follow(ram, &ram.used().unwrap());
         follower
     }
 
@@ -214,7 +233,7 @@ impl Follower {
             ram.read_page(*index, &mut page).unwrap();
             page != self.copy[*index as usize]
         };
-        (0..ram.pages()).filter(differs).collect()
+        ram.used().unwrap().runs().flatten().filter(differs).collect()
     }
 }
 

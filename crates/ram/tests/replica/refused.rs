@@ -122,3 +122,26 @@ fn a_round_of_precopy_that_is_not_what_was_sent_is_refused() {
     let refused = pair.replica.receive(kind, &end).unwrap_err();
     assert_eq!((refused.checkpoint, refused.why), (0, Why::Checksum));
 }
+
+#[test]
+fn runs_of_zeros_that_leave_the_ram_or_come_in_a_checkpoint_are_refused() {
+    let run = |checkpoint: u64, first: u64, count: u32| {
+        let mut payload = checkpoint.to_le_bytes().to_vec();
+        payload.extend_from_slice(&[1, 0]);
+        payload.extend_from_slice(&first.to_le_bytes());
+        payload.push(4);
+        payload.extend_from_slice(&count.to_le_bytes());
+        payload
+    };
+    let why = |payload: Vec<u8>| {
+        Pair::new()
+            .replica
+            .receive(PAGES, &payload)
+            .map_err(|damaged| damaged.why)
+    };
+    assert_eq!(why(run(0, 0, COUNT as u32)), Ok(Received::Stored));
+    assert_eq!(why(run(0, 1, COUNT as u32)), Err(Why::NoSuchPage(1)));
+    assert_eq!(why(run(0, u64::MAX, 2)), Err(Why::NoSuchPage(u64::MAX)));
+    assert!(matches!(why(run(0, 1, 0)), Err(Why::Malformed(_))));
+    assert!(matches!(why(run(1, 0, 2)), Err(Why::Malformed(_))));
+}

@@ -1,6 +1,8 @@
 //! Checkpoints in order.
 
-use colo_ram::{DEVICE, Error, PAGE, PAGES, PageSet, Received, STATE_END, Why};
+use colo_ram::{
+    BlankPages, BulkSource, DEVICE, Error, PAGE, PAGES, PageSet, Received, STATE_END, Tally, Why,
+};
 
 use crate::world::*;
 
@@ -169,4 +171,40 @@ fn precopy_never_touches_the_cache_of_a_whole_checkpoint() {
     );
     pair.replica.apply(1, &PageSet::new(COUNT)).unwrap();
     assert_eq!(pair.replica.ram_hash().unwrap(), pair.pvm.hash().unwrap());
+}
+
+#[test]
+fn pages_that_nobody_touched_are_told_in_runs_and_stay_untouched() {
+    let mut pair = Pair::new();
+    let (blank, rest) = (
+        pages(&[0, 3, 4, 5, 40, COUNT - 1]),
+        (0..COUNT).collect::<Vec<_>>(),
+    );
+    blank.runs().flatten().for_each(|page| pair.write(&[page], 0));
+    pair.svm.write_page(4, &[7; PAGE]).unwrap();
+    let mut tally = Tally::default();
+    let mut source = BlankPages::new(&blank, &pair.encoder);
+    let mut payload = Vec::new();
+    while let Some(kind) = source.next(&mut payload, &mut tally) {
+        assert_eq!(pair.replica.receive(kind, &payload), Ok(Received::Stored));
+        payload.clear();
+    }
+    assert_eq!((tally.zero, tally.pages()), (6, 6));
+    assert_eq!(tally.sent_bytes, 10 + 4 * (8 + 1 + 4) + 32);
+    pair.precopy(&pages(&rest).difference(&blank));
+    pair.write(&[40], 9);
+    let sent = pair.checkpoint(1, &[40], b"d");
+    assert!(matches!(
+        pair.send(&sent),
+        Received::Complete { checkpoint: 1, .. }
+    ));
+    pair.replica.apply(1, &PageSet::all(COUNT)).unwrap();
+    assert_eq!(pair.replica.ram_hash().unwrap(), pair.pvm.hash().unwrap());
+    assert_eq!(pair.replica.cache_hash().unwrap(), pair.pvm.hash().unwrap());
+    assert_eq!(
+        pair.encoder.shadow_hash().unwrap(),
+        Some(pair.pvm.hash().unwrap())
+    );
+    let untouched = blank.difference(&pages(&[4, 40]));
+    assert!(pair.svm.used().unwrap().intersection(&untouched).is_empty());
 }
