@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import Result
 
-from colo.api.service import Checkpoints
+from colo.api.service import Checkpoints, Progress
 from colo.cli.status import checkpoints
 from colo.errors import ColoError, PeerUnreachableError, RefusedError
 
@@ -113,6 +113,11 @@ def test_protect_ends_when_protected(colo: Colo, config: Path, agent: Any) -> No
     assert (result.exit_code, result.stdout) == (0, "protected: checkpoint 1 is committed\n")
 
 
+@pytest.mark.parametrize("why", ["the witness knows beta", "protected: the witness knows beta"])
+def test_what_is_done_is_said_once(why: str) -> None:
+    assert Progress("protected", why).sentence == "protected: the witness knows beta"
+
+
 def test_protect_for_programs_is_one_step_per_line(colo: Colo, config: Path, agent: Any) -> None:
     assert agent
     lines = colo("protect", config, "--format", "json").stdout.splitlines()
@@ -142,7 +147,7 @@ def test_checkpoint_failover_stop_events(colo: Colo, config: Path, agent: Any) -
     assert json.loads(colo("failover", config, "--format", "json").stdout) == {"done": "beta runs the VM"}
     assert colo("events", config).output == "1.500  divergence  answers differ  offset=7\n"
     assert json.loads(colo("events", config, "--format", "json").stdout)["kind"] == "divergence"
-    assert colo("stop", config).exit_code == 0
+    assert colo("stop", config).output == "the agent is ending\n"
     assert agent.stopped
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from traffic import run
 
+from colo.errors import RefusedError
 from colo.lab.pair import HOSTS, Options, Pair
 
 if TYPE_CHECKING:
@@ -86,6 +87,14 @@ async def test_a_page_that_differs_forces_a_checkpoint_and_is_delivered(pair: Pa
     assert record.answers == 3
     # A copy that is late on a busy machine is noticed by the hold limit instead.
     assert _forced(status) > _forced(before)
+
+
+async def test_the_secondary_does_not_protect_what_the_primary_runs(pair: Pair) -> None:
+    async with pair.agent("beta") as client:
+        with pytest.raises(RefusedError, match="the VM does not run on this host: ") as caught:
+            async for _ in client.protect():
+                pass
+    assert "colo lease show" in caught.value.hint
 
 
 def _forced(status: Status) -> int:

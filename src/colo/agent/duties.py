@@ -12,6 +12,7 @@ from attrs import define, field
 from colo.agent.local_vm import LocalVm
 from colo.agent.primary_pairing import PrimaryPairing
 from colo.agent.replica_pairing import ReplicaPairing, make_replica
+from colo.agent.reports import Reports
 from colo.agent.steps import FAILURES
 from colo.errors import ColoError
 from colo.fence import SelfFence
@@ -29,13 +30,10 @@ if TYPE_CHECKING:
     from colo.agent.inbox import Inbox
     from colo.agent.journal import Journal
     from colo.agent.link import Link
-    from colo.agent.measures import CheckpointMeasure, Measures
-    from colo.agent.phases import Phases
+    from colo.agent.measures import Measures
     from colo.agent.precopy import Copied
-    from colo.agent.verification import Memory
     from colo.config import Config
     from colo.hypervisor import QemuEvent
-    from colo.model.policy.machine import Policy
 
 _log = structlog.get_logger()
 
@@ -61,8 +59,12 @@ class Duties:
     replica: ReplicaPairing | None = None
     failure: ColoError | None = None
     """Why the last QEMU did not start."""
+    reports: Reports = field(init=False)
     _busy: anyio.Lock = field(factory=anyio.Lock)
     """Duties that take time happen one after the other, in the order in which they were asked for."""
+
+    def __attrs_post_init__(self) -> None:
+        self.reports = Reports(self.journal, self.measures)
 
     def carry_out(self, action: actions.RoleAction) -> None:
         """At once, or in a task that tells the role machine how it ended."""
@@ -193,8 +195,8 @@ class Duties:
             tell_role=self.tell_role,
             send=self.link.send,
             tell_round=self.tell_round,
-            on_done=self._checkpoint_done,
-            on_policy=self._policy_decided,
+            on_done=self.reports.done,
+            on_policy=self.reports.policy,
         )
         self.primary = pairing
         pairing.start()
@@ -206,21 +208,6 @@ class Duties:
         """An event of the current pairing, if this is the primary of one."""
         if self.primary is not None:
             self.primary.feed(event, self.now())
-
-    def _checkpoint_done(self, measure: CheckpointMeasure) -> None:
-        self.journal.note(
-            "checkpoint",
-            f"checkpoint {measure.checkpoint}: {measure.reason}",
-            checkpoint=measure.checkpoint,
-            reason=measure.reason,
-            pages=measure.pages,
-            state_bytes=measure.state_bytes,
-            **measure.sent_counts(),
-            **{f"{name}_ms": ms for name, ms in measure.phases_ms.items()},
-        )
-
-    def _policy_decided(self, policy: Policy) -> None:
-        self.journal.note("policy", policy.why, mode="epoch" if policy.rests else "lockstep")
 
     async def _start_replica(self) -> None:
         try:
@@ -235,8 +222,8 @@ class Duties:
                 tell_role=self.tell_role,
                 send=self.link.send,
                 replica=replica,
-                verified=lambda n, memory: self.inbox.post(lambda: self._verified(n, memory)),
-                placed=self._placed,
+                verified=lambda n, memory: self.inbox.post(lambda: self.reports.verified(n, memory)),
+                placed=self.reports.placed,
             )
         except FAILURES as error:
             await self._failed("the replica did not start", error)
@@ -256,21 +243,6 @@ class Duties:
         """What the primary's RAM was at this cut, if this is the secondary of a pairing."""
         if self.replica is not None:
             self.replica.verification.announce(checkpoint, ram_hash)
-
-    def _verified(self, checkpoint: int, memory: Memory) -> None:
-        self.measures.verified[memory] += 1
-        self.journal.note(
-            "verified", f"{memory}: what the primary's RAM was", checkpoint=checkpoint, memory=memory
-        )
-
-    def _placed(self, measure: Phases) -> None:
-        self.measures.placed(measure)
-        self.journal.note(
-            "placed",
-            f"checkpoint {measure.checkpoint} of the primary is in place",
-            checkpoint=measure.checkpoint,
-            **{f"{name}_ms": ms for name, ms in measure.phases_ms.items()},
-        )
 
     def _end_pairing(self, why: str) -> None:
         if self.primary is not None:

@@ -90,14 +90,20 @@ class Protection:
         self.loop.changes.tell()
 
     async def boot(self) -> None:
-        """Runs the VM here, unprotected. Raises LeaseError, and what QEMU's start raises."""
+        """Runs the VM here, unprotected. Raises LeaseError, RefusedError, and what QEMU's start raises."""
         role = self.loop.role
-        if role.state is State.IDLE:
+        was_idle = role.state is State.IDLE
+        if was_idle:
             self.loop.inbox.post(lambda: self.loop.step_role(Boot()))
             with anyio.move_on_after(_BOOT_S):
                 await self._until(lambda: role.state is not State.IDLE)
                 await self._lease()
                 await self._until(lambda: self._vm_runs() or role.state is not State.UNPROTECTED)
+        if not was_idle and not self._vm_runs():
+            raise RefusedError(
+                f"the VM does not run on this host: {role.why}",
+                "ask on the host that runs it; `colo lease show` says which",
+            )
         if not self._vm_runs():
             raise self.loop.duties.failure or QemuError(role.why, "see the agent's log")
 

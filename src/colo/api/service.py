@@ -89,6 +89,11 @@ class Progress:
     rate_bytes_s: int = 0
     stopped: float = 0.0
 
+    @property
+    def sentence(self) -> str:
+        """`connect: connecting to 10.0.0.2:7700`."""
+        return self.why if self.why.startswith(self.phase) else f"{self.phase}: {self.why}"
+
 
 @frozen
 class CheckpointReport:

@@ -22,13 +22,19 @@ def command() -> None:
 
 def _dir_option(function: F) -> F:
     folder = click.Path(path_type=Path, file_okay=False)
-    return click.option("--dir", "folder", type=folder, default=Path(), help="Where the files are.")(function)
+    option = click.option(
+        "--dir", "folder", type=folder, default=Path(), show_default=True, help="Where the files are."
+    )
+    return option(function)
 
 
 @command.command()
 @_dir_option
 def init(folder: Path) -> None:
-    """Make the authority: ca.pem, which every host needs, and ca.key, which no host should have."""
+    """Make the authority of a deployment.
+
+    That is ca.pem, which every host needs, and ca.key, which no host should have.
+    """
     from colo.pki import create_authority
 
     _tell(create_authority(folder))
@@ -38,7 +44,10 @@ def init(folder: Path) -> None:
 @click.argument("name")
 @_dir_option
 def node(name: str, folder: Path) -> None:
-    """Make NAME.pem and NAME.key, signed by the authority. NAME is agent.node of a host, or `witness`."""
+    """Make NAME.pem and NAME.key, signed by the authority.
+
+    NAME is agent.node of a host, or `witness`.
+    """
     from colo.pki import issue_node
 
     _tell(issue_node(folder, name))

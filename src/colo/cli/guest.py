@@ -31,7 +31,10 @@ def command() -> None:
     help="Folder for what is downloaded.",
 )
 def build(output: Path, cache: Path) -> None:
-    """Download a kernel with this machine's apt, and write vmlinuz and initramfs."""
+    """Write vmlinuz and initramfs of the demo guest.
+
+    The kernel is downloaded with this machine's apt.
+    """
     import colo.guest
 
     try:

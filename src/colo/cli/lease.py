@@ -75,10 +75,10 @@ async def _status(config: Path) -> LeaseRecord | None:
 )
 @format_option
 def forget(vm: str, address: Address, node: str, tls: TlsConfig) -> None:
-    """Drop the record of VM, so that any node may start it, with whatever copy it has.
+    """Drop the witness's record of VM.
 
-    Run it on the witness's host: only the witness's own certificate may do this, and only when the lease has
-    run out.
+    Then any node may start it, with whatever copy it has. Run it on the witness's host: only the witness's
+    own certificate may do this, and only when the lease has run out.
     """
     import anyio
 

@@ -20,20 +20,20 @@ T = TypeVar("T")
 _MOST_MIB = 1_048_576
 _OPTIONS: tuple[tuple[str, str, click.ParamType[Any], str], ...] = (
     ("--memory", "memory_mib", click.IntRange(16, _MOST_MIB), "Guest memory, MiB."),
-    ("--used", "used", click.FloatRange(0, 1), "Share of its pages that ever held anything."),
-    ("--busy", "busy", click.FloatRange(0, 64), "Virtual CPUs that compute."),
-    ("--writes", "writes", click.FloatRange(0, 10_000_000), "Pages that it writes per second."),
-    ("--over", "over_mib", click.FloatRange(0, _MOST_MIB), "MiB of memory that they are spread over."),
-    ("--page-bytes", "page_bytes", click.FloatRange(0, 4105), "What a written page takes on the link."),
-    ("--in", "in_mib_s", click.FloatRange(0, 100_000), "MiB per second that clients send."),
-    ("--out", "out_mib_s", click.FloatRange(0, 100_000), "MiB per second that clients are sent."),
-    ("--requests", "requests", click.FloatRange(0, 10_000_000), "Small requests per second."),
+    ("--used", "used", click.FloatRange(0, 1), "Share of its pages that ever held anything (1)."),
+    ("--busy", "busy", click.FloatRange(0, 64), "Virtual CPUs that compute (all)."),
+    ("--writes", "writes", click.FloatRange(0, 10_000_000), "Pages that it writes per second (0)."),
+    ("--over", "over_mib", click.FloatRange(0, _MOST_MIB), "MiB that they are spread over (all memory)."),
+    ("--page-bytes", "page_bytes", click.FloatRange(0, 4105), "Bytes of a written page on the link (4105)."),
+    ("--in", "in_mib_s", click.FloatRange(0, 100_000), "MiB per second that clients send (0)."),
+    ("--out", "out_mib_s", click.FloatRange(0, 100_000), "MiB per second that clients are sent (0)."),
+    ("--requests", "requests", click.FloatRange(0, 10_000_000), "Small requests per second (0)."),
     ("--period", "period_ms", click.IntRange(0, 3_600_000), "Between checkpoints, ms; 0: when needed."),
     ("--staging", "max_staging_mib", click.IntRange(1, _MOST_MIB), "The most that one may hold, MiB."),
     ("--mode", "mode", click.Choice(["lockstep", "epoch"]), "Which the VM is in."),
     ("--resume", "resume", click.Choice(["early", "together"]), "When the VM runs again."),
-    ("--link", "mbit_s", click.FloatRange(1, 1_000_000), "Mbit per second between the hosts."),
-    ("--rtt", "rtt_ms", click.FloatRange(0, 10_000), "Round trip between the hosts, ms."),
+    ("--link", "mbit_s", click.FloatRange(1, 1_000_000), "Mbit per second between the hosts (10000)."),
+    ("--rtt", "rtt_ms", click.FloatRange(0, 10_000), "Round trip between the hosts, ms (0.1)."),
 )
 
 
@@ -51,8 +51,8 @@ def _with_options(function: Any) -> Any:  # noqa: ANN401 - click's decorators
 def command(config: Path | None, *, measure: bool, **options: Any) -> None:  # noqa: ANN401
     """Compute what protecting a VM takes: pause, link, memory and CPU of both hosts, and what has least room.
 
-    Without CONFIG, --memory is needed. Options go before what CONFIG says. docs/sizing.md has the formulas,
-    and where to read what a VM does.
+    Without CONFIG, --memory is needed. Options go before what CONFIG says; in brackets is what holds without
+    either. docs/sizing.md has the formulas, and where to read what a VM does.
     """
     from colo.config import load
     from colo.model.sizing.inputs import Guest, Link, Machine, Setting

@@ -27,9 +27,10 @@ _MIB = 1 << 20
 @config_argument
 @format_option
 def command(config: Path) -> None:
-    """Bring the VM that runs here under protection; ends when it is protected.
+    """Bring the VM under protection; ends when it is protected.
 
-    Interrupting this command does not interrupt the protection.
+    Run it on the host that runs the VM, or is to: it is started where it does not run. Interrupting this
+    command does not interrupt the protection.
     """
     with_agent(config, _as_json if is_json() else _with_bar)
 
@@ -61,7 +62,7 @@ async def _with_bar(client: AgentClient) -> None:
             async for last in steps:
                 _advance(bar, task, last)
     _require_protected(last)
-    click.echo(f"protected: {last.why}" if last and last.why else "protected")
+    click.echo(last.sentence if last and last.why else PROTECTED)
 
 
 def _advance(bar: Bar, task: TaskID, step: Progress) -> None:

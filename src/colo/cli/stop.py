@@ -6,7 +6,7 @@ from pathlib import Path  # noqa: TC003 - click's callbacks are inspected at run
 
 import click
 
-from colo.cli.output import config_argument, format_option
+from colo.cli.output import config_argument, format_option, is_json
 from colo.cli.talk import with_agent
 
 
@@ -16,3 +16,5 @@ from colo.cli.talk import with_agent
 def command(config: Path) -> None:
     """Ask the agent of CONFIG to end, and its copy of the VM with it."""
     with_agent(config, lambda client: client.stop())
+    if not is_json():
+        click.echo("the agent is ending")

@@ -75,9 +75,9 @@ class _Demo:
 
     async def _protect(self) -> None:
         async for progress in self.pair.protect(HOSTS[0]):
-            self.show.line(f"{progress.phase}: {progress.why}")
+            self.show.line(progress.sentence)
             if progress.phase != "pre-copy" or progress.done_bytes == 0:
-                self.show.say(f"  {progress.phase}: {progress.why}")
+                self.show.say(f"  {progress.sentence}")
         await self.pair.guest_answers()
         self.show.say("The guest answers, and is protected: two copies of it run in lock-step.")
 

@@ -5,7 +5,7 @@ from colo.hypervisor.hypervisor import Hypervisor
 from colo.hypervisor.inventory import Inventory
 from colo.hypervisor.leftover import end_leftover
 from colo.hypervisor.probe import QemuProgram, choose_accel, kvm_refusal, probe
-from colo.hypervisor.qmp import QemuEvent
+from colo.hypervisor.qmp_events import QemuEvent
 from colo.hypervisor.trial import Platform, try_out
 from colo.hypervisor.uffd import UffdSource
 

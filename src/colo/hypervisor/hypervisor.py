@@ -17,7 +17,7 @@ from colo.hypervisor.inventory import Inventory, objections, take_inventory
 from colo.hypervisor.launch import Launched, launch, nic_path
 from colo.hypervisor.loading import StateLoader
 from colo.hypervisor.probe import QemuProgram, choose_accel, probe
-from colo.hypervisor.qmp import QemuEvent, Qmp
+from colo.hypervisor.qmp import Qmp
 from colo.hypervisor.saving import StateSaver
 from colo.hypervisor.sockets import connect
 from colo.hypervisor.uffd import take_uffd
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from colo.config import VmConfig
+    from colo.hypervisor.qmp_events import QemuEvent
     from colo.hypervisor.uffd import UffdSource
 
 _START_S = 10.0

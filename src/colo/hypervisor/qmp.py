@@ -10,81 +10,27 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
-from qemu.qmp import EventListener, ExecuteError, Message, QMPClient, QMPError
+from qemu.qmp import ExecuteError, QMPClient, QMPError
 
 from colo.hypervisor.errors import QemuDiedError, QmpRefusedError, QmpTimeoutError
+from colo.hypervisor.qmp_events import Forwarder, Watch
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Mapping
+
+    from colo.hypervisor.qmp_events import QemuEvent
 
 _GRACE_S = 0.5
 """How long a command may still take after a yank has freed what blocked it."""
 _EOF_S = 1.0
 _PIPE_BYTES = 1 << 20
 _OURSELVES = {"type": "chardev", "id": "qmp"}
-
-
-@attrs.frozen
-class QemuEvent:
-    """Something that QEMU told: SHUTDOWN, GUEST_PANICKED, STOP, RESUME, RESET, BLOCK_IO_ERROR and so on."""
-
-    name: str
-    data: Mapping[str, Any]
-    at: float = attrs.field(factory=time.monotonic)
-    """When that was, as `time.monotonic` counts."""
-
-
-@attrs.define(eq=False)
-class Watch:
-    """Waits for the first event that `seen` accepts."""
-
-    _qmp: Qmp
-    _seen: Callable[[QemuEvent], bool]
-    event: QemuEvent | None = None
-    """That event, once it has come."""
-    happened: anyio.Event = attrs.field(factory=anyio.Event)
-
-    def note(self, event: QemuEvent) -> None:
-        """An event of QEMU's."""
-        if self.event is None and self._seen(event):
-            self.event = event
-            self.happened.set()
-            self.close()
-
-    async def wait(self, what: str) -> QemuEvent:
-        """The event; `what` names what QEMU has to do, for the error. Raises like `Qmp.execute`."""
-        await self._qmp.until(self.happened, what)
-        assert self.event is not None
-        return self.event
-
-    def close(self) -> None:
-        """Nobody waits any more."""
-        self._qmp.forget(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class _Forwarder(EventListener):
-    """Hands events on at once. The library's own listeners keep a history for ever."""
-
-    def __init__(self, receive: Callable[[QemuEvent], None]) -> None:
-        super().__init__()
-        self._receive = receive
-
-    async def put(self, event: Message) -> None:
-        name, data, stamp = str(event["event"]), event.get("data", {}), event.get("timestamp", {})
-        self._receive(QemuEvent(name, data, _moment(stamp)))  # type: ignore[arg-type]
 
 
 @attrs.define(eq=False)
@@ -112,7 +58,7 @@ class Qmp:
         self._client.events.event_filter = lambda _: (
             False
         )  # the library's own listener would keep all of them
-        self._client.register_listener(_Forwarder(self._event))
+        self._client.register_listener(Forwarder(self._event))
         try:
             with anyio.fail_after(timeout_s):
                 await self._client.connect(connected)
@@ -248,11 +194,3 @@ class Qmp:
             return QemuDiedError(await self.death())
         self.give_up("it closed its control socket")
         return QemuDiedError(await self.death())
-
-
-def _moment(stamp: Mapping[str, int]) -> float:
-    """Of QEMU's time of day, or now where it gives none or somebody has set the clock since."""
-    now = time.monotonic()
-    if not stamp:
-        return now
-    return now - max(0.0, time.time() - stamp["seconds"] - stamp["microseconds"] / 1e6)

@@ -24,7 +24,8 @@ from colo.hypervisor.vmstate_image import MAX_BYTES
 if TYPE_CHECKING:
     from asyncio import Future
 
-    from colo.hypervisor.qmp import QemuEvent, Qmp, Watch
+    from colo.hypervisor.qmp import Qmp
+    from colo.hypervisor.qmp_events import QemuEvent, Watch
 
 _CAPABILITIES = ("x-ignore-shared", "events")
 _PIPE = "colo-state"
