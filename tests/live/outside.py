@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DEADLINE_S = 40.0
+_SETTLED_S = 5.0
 LOOPBACK = "127.0.0.1"
 COLO = (sys.executable, "-m", "colo")
 
@@ -107,6 +109,14 @@ def sockets(folder: Path) -> list[Path]:
 def memory_files(folder: Path) -> set[Path]:
     """Folders with the memory and state of VMs that no process has to do with."""
     return {path for path in folder.rglob("colo-vm-*") if not processes(path)}
+
+
+def abandoned(folders: set[Path]) -> set[Path]:
+    """Those that stay as they are. Whoever else makes a VM on this machine uses or removes his soon."""
+    end = time.monotonic() + _SETTLED_S
+    while folders and time.monotonic() < end:
+        folders = {folder for folder in folders if folder.exists() and not processes(folder)}
+    return folders
 
 
 def free_port() -> int:
