@@ -11,12 +11,12 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from colo.model import messages
-from colo.model import witness as lease
 from colo.model.errors import NotNowError, PeerError
 from colo.model.role import actions as do
 from colo.model.role import events as on
 from colo.model.role import lease as ask
 from colo.model.role.machine import Action, Role
+from colo.sim.lease_traffic import LeaseTraffic
 from colo.sim.loop import MS
 from colo.sim.primary_side import PrimarySide
 from colo.sim.relay import Relay
@@ -46,7 +46,7 @@ class Agent:
         self.relay = Relay(host, world.timing, self._relay_event, lambda i, v: world.released(self, i, v))
         self.linked = False
         self._events: deque[Callable[[], None]] = deque()
-        self._request = 0
+        self.leases = LeaseTraffic(world, host, self.feed)
         self._armed: int | None = None
         self._stay_alive()
 
@@ -98,7 +98,7 @@ class Agent:
             case ask.SetGate(until):
                 self.relay.gate(until)
             case ask.AcquireLease() | ask.RenewLease() | ask.NameStandby() | ask.ReleaseLease():
-                self._ask(action)
+                self.leases.send(action)
             case do.StartVm():
                 self.relay.vm = self.vm = self.new_vm()
                 self.relay.mode = "alone"
@@ -163,37 +163,6 @@ class Agent:
             self.vm.stop()
             self.vm = self.relay.vm = None
             self.host.after(MS, "agent", lambda: self.feed(on.VmDied("killed")))
-
-    # --- the witness ---
-
-    def _ask(self, action: ask.LeaseRequest) -> None:
-        node, sent, timing = self.host.name, self.host.clock(), self.world.timing
-        request: lease.Request
-        match action:
-            case ask.AcquireLease(seen):
-                request = lease.Acquire("vm", node, timing.lease_ttl_ms * MS, seen)
-            case ask.RenewLease(token):
-                request = lease.Renew("vm", node, token)
-            case ask.NameStandby(token, serial, standby):
-                request = lease.SetStandby("vm", node, token, serial, standby)
-            case ask.ReleaseLease(token):
-                request = lease.Release("vm", node, token)
-        self._request += 1
-        number = self._request
-
-        def answered(answer: lease.Answer) -> None:
-            self._answered(number, _meaning(answer, sent))
-
-        def late() -> None:
-            self._answered(number, ask.WitnessUnreachable("the witness does not answer"))
-
-        self.world.witness.ask(self.host, request, answered)
-        self.host.after(self.host.until(sent + timing.renew_ns), "agent", late)
-
-    def _answered(self, number: int, answer: ask.LeaseAnswer) -> None:
-        if number == self._request:  # else: given up, or answered already
-            self._request += 1
-            self.feed(answer)
 
     # --- the peer ---
 
@@ -274,13 +243,3 @@ class Agent:
                 self.side.arrived(kind, details[0])
         except PeerError as error:
             self.lost(str(error))
-
-
-def _meaning(answer: lease.Answer, sent: int) -> ask.LeaseAnswer:
-    match answer:
-        case lease.Granted(record):
-            return ask.LeaseGranted(record.token, sent)
-        case lease.Refused(lease.Refusal.HELD, record) if record:
-            return ask.LeaseHeld(record.holder, record.token)
-        case lease.Refused(refusal):
-            return ask.LeaseRefused(refusal.value)

@@ -9,8 +9,8 @@ from colo.model.checkpoint import actions as do
 from colo.model.checkpoint import events as on
 from colo.model.checkpoint.primary import Primary
 from colo.model.role import events as role
+from colo.sim.link_messages import State
 from colo.sim.loop import MS
-from colo.sim.relay import State
 from colo.sim.side import Side
 
 if TYPE_CHECKING:

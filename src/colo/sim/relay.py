@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
 
+from colo.sim.link_messages import Cut, FrameIn, FrameOut, Heartbeat, State
 from colo.sim.loop import MS
 
 if TYPE_CHECKING:
@@ -17,46 +18,6 @@ if TYPE_CHECKING:
     from colo.sim.vm import Vm
 
 _HOLD_LIMIT = 100 * MS
-
-
-@frozen
-class FrameIn:
-    """A frame of the client, for the SVM."""
-
-    request: int
-
-
-@frozen
-class FrameOut:
-    """A frame of the SVM, for the comparison."""
-
-    epoch: int
-    request: int
-    value: int
-
-
-@frozen
-class Cut:
-    """What follows is after the cut."""
-
-    checkpoint: int
-
-
-@frozen
-class State:
-    """PAGES, DEVICE and STATE_END of a checkpoint in one."""
-
-    checkpoint: int
-    ram: tuple[int, ...]
-    device: int
-    damaged: bool
-
-
-@frozen
-class Heartbeat:
-    """The relay lives; `progress` grows while the decision loop does."""
-
-    progress: int
 
 
 @frozen

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from colo.sim.agent import Agent
-    from colo.sim.relay import State
+    from colo.sim.link_messages import State
 
 
 class SecondarySide(Side):
