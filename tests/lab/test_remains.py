@@ -59,11 +59,11 @@ def of(maker: subprocess.Popen[str]) -> list[str]:
 def test_what_a_killed_laboratory_left_is_cleared_by_the_next(maker: subprocess.Popen[str]) -> None:
     inside = os.pidfd_open(told(maker)[0])
     try:
+        assert len(of(maker)) == 2
         maker.kill()
         maker.wait()
         assert maker.stdout is not None
         assert '"lost"' in maker.stdout.read(), "its cable ends by itself"
-        assert len(of(maker)) == 2
         with Network(HOSTS):
             assert of(maker) == []
             ended = select.poll()
