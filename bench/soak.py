@@ -31,10 +31,8 @@ if TYPE_CHECKING:
     from colo.lab.records import WatchedClient
 
 _QEMUS = ("7.2", "10.0", "newest")
-_OPTIONS = Options(
-    vm={"memory_mib": 128},
-    timing={"heartbeat_ms": 50, "peer_timeout_ms": 500, "lease_ttl_ms": 1200, "lease_renew_ms": 300},
-)
+_MIB = 128
+_TIMING = {"heartbeat_ms": 50, "peer_timeout_ms": 500, "lease_ttl_ms": 1200, "lease_renew_ms": 300}
 _WRITE = ("/write?pages=1000&mib=8", "writing 1000 pages/s over 8 MiB")
 _CHECK = ("/check", "checking")
 _VERDICT = ("/check/verdict?rounds=1", "1 rounds: intact")
@@ -56,20 +54,30 @@ class Run:
     failovers: int
     first: int
     """How many failovers others have had before."""
+    cpus: int
+    mode: str
+
+    @property
+    def options(self) -> Options:
+        """What differs from the defaults of a pair."""
+        vm = {"memory_mib": _MIB, "cpus": self.cpus}
+        return Options(vm=vm, checkpoint={"mode": self.mode}, timing=_TIMING)
 
     def __str__(self) -> str:
-        return f"QEMU {self.qemu}, from failover {self.first + 1}"
+        return f"QEMU {self.qemu}, {self.cpus} CPUs, {self.mode}, from failover {self.first + 1}"
 
 
 @click.command()
 @click.argument("failovers", type=int)
 @click.option("--qemu", "qemus", multiple=True, default=_QEMUS, help="In turn; may repeat.")
 @click.option("--each", default=20, help="Failovers of one guest.")
-def main(failovers: int, qemus: tuple[str, ...], each: int) -> None:
+@click.option("--cpus", default=1, help="Of the guest.")
+@click.option("--mode", type=click.Choice(["auto", "lockstep", "epoch"]), default="auto")
+def main(failovers: int, qemus: tuple[str, ...], each: int, cpus: int, mode: str) -> None:
     """So many FAILOVERS; hosts that were not the primary are lost on top. Exit 1 at the first problem."""
     losses = 0
     for first, qemu in zip(range(0, failovers, each), cycle(qemus), strict=False):
-        run = Run(qemu, min(each, failovers - first), first)
+        run = Run(qemu, min(each, failovers - first), first, cpus, mode)
         with folder_of(str(run)) as folder:
             losses += anyio.run(_soak, run, folder)
     click.echo(
@@ -88,7 +96,7 @@ def losses() -> Iterator[Trial]:
 
 async def _soak(run: Run, folder: Path) -> int:
     """How many hosts were lost. Raises ColoError, TimeoutError and RuntimeError."""
-    async with Pair(folder, guest(run.qemu), _OPTIONS) as pair:
+    async with Pair(folder, guest(run.qemu), run.options) as pair:
         await pair.protected()
         await _get(pair, "writer", *_WRITE)
         await _get(pair, "check", *_CHECK)
