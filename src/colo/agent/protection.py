@@ -27,8 +27,7 @@ _BOOT_S = 60.0
 _WITNESS_S = 5.0
 """How long an operator waits for a witness that does not answer."""
 _READY_S = 30.0
-_READY_S_PER_GIB = 15.0
-"""The secondary allocates the VM's memory twice before it is ready."""
+"""By then the secondary has its QEMU."""
 _PAGE = 4096
 _LEASE_HINT = (
     "`colo lease show` asks the witness, `colo status` at the other host tells whether it runs the VM"
@@ -148,14 +147,13 @@ class Protection:
         self._tell(Progress("connect", f"connecting to {self.loop.config.agent.peer}"))
         self._link_failure = None
         await self.link.call()
-        patience_s = _READY_S + _READY_S_PER_GIB * self.loop.config.vm.memory_mib / 1024
-        with anyio.move_on_after(patience_s):
+        with anyio.move_on_after(_READY_S):
             await self._until(lambda: self.link.free or self.loop.role.state not in _RUNS)
         if self._link_failure is not None:
             raise self._link_failure
         if self.loop.role.state in _RUNS:
             if not self.link.free:
-                self.loop.inbox.post(lambda: self.link.drop(f"no replica within {patience_s:g} s"))
+                self.loop.inbox.post(lambda: self.link.drop(f"no replica within {_READY_S:g} s"))
                 await self._until(lambda: self.link.free)
             raise PeerUnreachableError(
                 f"{self.loop.config.agent.peer_node} made no replica: {self.link.why}",

@@ -20,9 +20,9 @@ class Costs:
     machine: Machine
 
     def collect_ms(self, pages: float) -> float:
-        """The tracker visits every page table entry, and the pages are copied aside."""
+        """The tracker visits the page tables of what is used, and the pages are copied aside."""
         machine = self.machine
-        return machine.collect_ms + self.guest.gib * machine.scan_ms_per_gib + machine.copy_ms(pages)
+        return machine.collect_ms + self.guest.used_gib * machine.scan_ms_per_gib + machine.copy_ms(pages)
 
     def pause_parts(self, pages: float) -> dict[str, float]:
         """The VM stands still for the sum. Devices are saved while pages are collected."""
@@ -43,7 +43,7 @@ class Costs:
     def before_ms(self) -> float:
         """From the trigger to the stop: the VM runs."""
         machine = self.machine
-        look = machine.look_ms + self.guest.gib * machine.look_ms_per_gib
+        look = machine.look_ms + self.guest.used_gib * machine.look_ms_per_gib
         return look + machine.drain_ms + machine.prepare_ms
 
     def send_ms(self, pages: float) -> float:
@@ -64,7 +64,7 @@ class Costs:
         copies = self.machine.copy_ms(pages) * self.machine.place_copies
         if self.setting.epochs:
             return copies / 2
-        return 2 * self.guest.gib * self.machine.scan_ms_per_gib + copies
+        return 2 * self.guest.used_gib * self.machine.scan_ms_per_gib + copies
 
     def commit_ms(self, pages: float) -> float:
         """From the trigger until output that the copy does not agree to leaves."""
@@ -82,7 +82,7 @@ class Costs:
         half as much as encoding.
         """
         machine, work = self.machine, self._work_ms(pages)
-        looks = 2 * self.guest.gib * machine.scan_ms_per_gib
+        looks = 2 * self.guest.used_gib * machine.scan_ms_per_gib
         loading = 0.0 if self.setting.epochs else machine.secondary_cpu_ms
         return (
             machine.primary_cpu_ms + looks + machine.copy_ms(pages) + work,

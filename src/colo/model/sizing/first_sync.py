@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 def first_sync_s(costs: Costs) -> float:
-    """Rounds of pre-copy, and the first checkpoint. Nothing can be left out yet but pages of zeros."""
+    """Rounds of pre-copy, and the first checkpoint. Nothing can be left out yet but what was never used."""
     guest, setting, machine = costs.guest, costs.setting, costs.machine
     convergence = Convergence(setting.max_staging_mib * MIB // PAGE, setting.checkpoint_timeout_ms / 2000)
     work_us = machine.page_send_us + SENT_RAW * machine.byte_send_ns / 1e3
     page_s = max(work_us / 1e6, costs.link.ms(SENT_RAW) / 1e3)
-    total, pages, empty = 0.0, guest.pages * guest.used, guest.pages * (1 - guest.used)
+    total, pages = 0.0, guest.pages * guest.used
     while True:
-        took = pages * page_s + empty * machine.empty_page_us / 1e6
+        took = pages * page_s
         wrote = guest.writes * took * (1 - convergence.stopped)
-        pages, empty, sent, total = min(wrote, guest.working_set), 0.0, pages, total + took
+        pages, sent, total = min(wrote, guest.working_set), pages, total + took
         if not isinstance(convergence.after(Round(int(sent), took, int(pages))), Again):
             return total + costs.through_ms(pages) / 1000

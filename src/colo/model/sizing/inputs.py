@@ -21,7 +21,7 @@ SENT_RAW = 4105
 class Guest:
     """The VM and what it does.
 
-    `used`: the share of its pages that ever held anything but zeros. `busy`: virtual CPUs that compute.
+    `used`: the share of its pages that were ever used. `busy`: virtual CPUs that compute.
     `writes`: pages written per second, to `over_mib` of its memory; a page that is written again before the
     next checkpoint counts once. `page_bytes`: what a written page takes on the link. `in_mib_s`, `out_mib_s`:
     the clients' traffic in bulk; `requests`: small ones per second, each with a connection of its own.
@@ -38,9 +38,14 @@ class Guest:
     requests: float = 0.0
 
     @property
-    def gib(self) -> float:
-        """Its memory."""
-        return self.memory_mib / 1024
+    def used_mib(self) -> float:
+        """What it takes of the host's memory; only that has page tables."""
+        return self.memory_mib * self.used
+
+    @property
+    def used_gib(self) -> float:
+        """The same."""
+        return self.used_mib / 1024
 
     @property
     def pages(self) -> float:
@@ -103,7 +108,6 @@ class Machine:
     send_ms: float = 1.5
     page_send_us: float = 1.8
     byte_send_ns: float = 1.6
-    empty_page_us: float = 1.25
     load_ms: float = 20.0
     place_copies: float = 2.4
     primary_cpu_ms: float = 16.0

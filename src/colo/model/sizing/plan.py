@@ -135,8 +135,8 @@ def _link_back(costs: Costs) -> dict[str, float]:
 def _primary_mib(costs: Costs, pages: float) -> dict[str, float]:
     guest = costs.guest
     return {
-        "guest RAM": guest.memory_mib,
-        "shadow": guest.memory_mib * guest.used if costs.setting.shadow else 0.0,
+        "guest RAM": guest.used_mib,
+        "shadow": guest.used_mib if costs.setting.shadow else 0.0,
         "staging": max(pages * 1.25 * PAGE / MIB, _STAGING_MIB),
         "agent and QEMU": costs.machine.agent_mib + costs.machine.primary_qemu_mib,
     }
@@ -145,8 +145,8 @@ def _primary_mib(costs: Costs, pages: float) -> dict[str, float]:
 def _secondary_mib(costs: Costs, pages: float) -> dict[str, float]:
     guest = costs.guest
     return {
-        "guest RAM": guest.memory_mib,
-        "RAM cache": guest.memory_mib * guest.used,
+        "guest RAM": guest.used_mib,
+        "RAM cache": guest.used_mib,
         "checkpoint coming in": pages * PAGE / MIB,
         "agent and QEMU": costs.machine.agent_mib + costs.machine.secondary_qemu_mib,
     }
