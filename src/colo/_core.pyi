@@ -319,10 +319,11 @@ class Relay:
         OSError.
         """
 
-    def attach_uplink(self, nic: int, fd: int, kind: Literal["tap", "offload-tap", "stream"]) -> None:
-        """A tap opened with IFF_NO_PI, without IFF_VNET_HDR or, for a card with offloads and only for it,
-        with that and a header of 12 bytes; or a stream socket framed like the VM's. Replaces an earlier one.
-        Raises ValueError, RuntimeError, OSError.
+    def attach_uplink(self, nic: int, fd: int, kind: Literal["tap", "stream"]) -> None:
+        """A tap opened with IFF_NO_PI and IFF_VNET_HDR, header of 12 bytes, with offloads if the card has
+        them and only then; or, for a card without, a stream socket framed like the VM's. To a tap, segments
+        of a connection that follow each other go as one frame, which the kernel cuts again. Replaces an
+        earlier one. Raises ValueError, RuntimeError, OSError.
         """
 
     def attach_link(self, fd: int, tls: Tls, peer: str, *, server: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 MAC = "52:54:00:c0:10:01"
+WHOLE = bytes(12)  # virtio's header of a frame with which nothing is to be done
+TO_BE_CUT = struct.pack("<BBHHHHH", 1, 1, 54, 500, 34, 16, 0)
+"""TCP over IPv4: checksums are missing, segments of 500 bytes."""
 
 
 @pytest.fixture
@@ -77,7 +81,7 @@ async def test_frames_written_to_the_tap_reach_the_bridge_as_they_are(bridge: st
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as ear:
             ear.bind((bridge, 0))
             ear.settimeout(5)
-            assert os.write(tap.fd, frame) == len(frame)
+            assert os.write(tap.fd, WHOLE + frame) == 12 + len(frame)
             while ear.recv(2000) != frame:
                 pass
     finally:
@@ -93,10 +97,47 @@ async def test_frames_of_the_bridge_are_read_from_the_tap(bridge: str, name: str
             mouth.send(frame)
         while True:
             assert select.select([tap.fd], [], [], 5)[0], "the frame did not come"
-            if os.read(tap.fd, 2000) == frame:
+            if os.read(tap.fd, 2000) == WHOLE + frame:
                 break
     finally:
         tap.close()
+
+
+async def test_a_frame_to_be_cut_reaches_one_without_offloads_cut_and_summed(bridge: str, name: str) -> None:
+    """The bridge is told to send out of a second tap, whose reader gets what stands on a wire."""
+    tap, other = await open_tap(name, bridge), await open_tap(f"{name}b", bridge)
+    try:
+        assert os.write(tap.fd, TO_BE_CUT + _segment(bytes(1200))) > 0
+        payloads = []
+        while len(payloads) < 3:
+            assert select.select([other.fd], [], [], 5)[0], "not all of it came"
+            read = os.read(other.fd, 2000)
+            if read[24:26] == b"\x08\x00":
+                assert read[:12] == WHOLE
+                assert _sum(read[38:46] + struct.pack(">HH", 6, len(read) - 46) + read[46:]) == 0xFFFF
+                payloads.append(len(read) - 66)
+        assert payloads == [500, 500, 200]
+    finally:
+        tap.close()
+        other.close()
+
+
+def _segment(payload: bytes) -> bytes:
+    """To everyone, the sum of the pseudo header in its checksum."""
+    addresses = bytes([10, 0, 0, 2, 10, 0, 0, 9])
+    network = struct.pack(">BBHHHBBH", 0x45, 0, 40 + len(payload), 1, 0x4000, 64, 6, 0)
+    network = network[:10] + struct.pack(">H", 0xFFFF - _sum(network + addresses)) + addresses
+    pseudo = _sum(addresses + struct.pack(">HH", 6, 20 + len(payload)))
+    transport = struct.pack(">HHIIBBHHH", 80, 4312, 1000, 7, 0x50, 0x10, 500, pseudo, 0)
+    return (
+        bytes([0xFF] * 6) + bytes.fromhex(MAC.replace(":", "")) + b"\x08\x00" + network + transport + payload
+    )
+
+
+def _sum(data: bytes) -> int:
+    """In one's complement (RFC 1071)."""
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    return total % 0xFFFF or (0xFFFF if total else 0)
 
 
 async def test_the_host_does_not_speak_ipv6_into_the_tap(bridge: str, name: str) -> None:

@@ -4,7 +4,8 @@
 //! lying length is a value (at worst a message over the whole frame), never a panic.
 //!
 //! [`classify`] reads a frame, [`set_ack`], [`set_seq`], [`set_window`] and [`shift_sack`] change one and mend its
-//! checksum, [`pure_ack`] makes an acknowledgement of a connection from any frame of it.
+//! checksum, [`pure_ack`] makes an acknowledgement of a connection from any frame of it, a [`Train`] joins frames for the
+//! way out.
 
 mod arp;
 mod body;
@@ -28,6 +29,7 @@ mod pure_ack;
 pub mod seq;
 mod source;
 mod tcp;
+mod train;
 mod udp;
 
 pub use body::Body;
@@ -39,3 +41,4 @@ pub use offload::{Frame, Offload};
 pub use pure_ack::pure_ack;
 pub use source::{Source, source};
 pub use tcp::{Tcp, TcpAt, flag};
+pub use train::{Lead, Train};

@@ -75,6 +75,26 @@ impl Offload {
         (self.flags & NEEDS_CSUM != 0).then_some(at..at + 2)
     }
 
+    /// Of TCP segments that are to be cut to `payload` bytes each, with checksums to be completed; `headers` in all, TCP's
+    /// begins at `at`, and its checksum is `checksum` bytes behind that. All below 2^16: they are of one packet.
+    pub(crate) const fn cut(v6: bool, headers: usize, payload: usize, at: usize, checksum: usize) -> Self {
+        Self {
+            flags: NEEDS_CSUM,
+            gso_type: if v6 { GSO_TCPV6 } else { GSO_TCPV4 },
+            header_length: headers as u16,
+            gso_size: payload as u16,
+            checksum_start: at as u16,
+            checksum_offset: checksum as u16,
+            partial: [0; 2],
+        }
+    }
+
+    /// Nothing is to be cut or summed.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.flags & NEEDS_CSUM == 0 && self.gso_type == 0
+    }
+
     /// The header, to go before the frame.
     #[must_use]
     pub const fn header(&self) -> [u8; Self::LEN] {

@@ -100,11 +100,10 @@ impl Relay {
     fn attach_uplink(&self, py: Python<'_>, nic: u8, fd: i32, kind: &str) -> PyResult<()> {
         let kind = match kind {
             "tap" => UplinkKind::Tap,
-            "offload-tap" => UplinkKind::OffloadTap,
             "stream" => UplinkKind::Stream,
             _ => {
                 return Err(PyValueError::new_err(format!(
-                    "an uplink is a tap, an offload-tap or a stream, not {kind:?}"
+                    "an uplink is a tap or a stream, not {kind:?}"
                 )));
             }
         };

@@ -13,10 +13,9 @@ use std::sync::mpsc::SyncSender;
 /// What an uplink's descriptor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UplinkKind {
-    /// A tap, one frame per read and write; without packet information or vnet headers.
+    /// A tap, one frame per read and write; without packet information, with vnet headers of 12 bytes, little-endian. It
+    /// has offloads if the card has.
     Tap,
-    /// A tap of a card with offloads: the same, with vnet headers of 12 bytes, little-endian.
-    OffloadTap,
     /// A stream socket with the VM's framing.
     Stream,
 }

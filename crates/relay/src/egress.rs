@@ -33,12 +33,13 @@ impl Egress {
         room
     }
 
-    /// The next frame, if `isn_known` confirmations are enough for it.
-    pub(crate) fn front(&self, isn_known: u64) -> Option<&Frame> {
-        self.frames
-            .front()
-            .filter(|(needs, _)| *needs <= isn_known)
-            .map(|(_, frame)| frame)
+    /// The next frames, as long as `isn_known` confirmations are enough for them.
+    pub(crate) fn ready(&self, isn_known: u64) -> impl Iterator<Item = &Frame> {
+        let ready = self
+            .frames
+            .iter()
+            .take_while(move |(needs, _)| *needs <= isn_known);
+        ready.map(|(_, frame)| frame)
     }
 
     /// Takes the front away.
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     fn front(egress: &Egress, known: u64) -> Option<&[u8]> {
-        egress.front(known).map(|frame| &**frame)
+        egress.ready(known).next().map(|frame| &**frame)
     }
 
     #[test]
@@ -77,6 +78,7 @@ mod tests {
         assert!(egress.push(2, b"syn-ack".to_vec().into()));
         assert!(egress.push(0, b"behind".to_vec().into()));
         assert_eq!(front(&egress, 0), Some(&b"plain"[..]));
+        assert_eq!((egress.ready(0).count(), egress.ready(2).count()), (1, 3));
         egress.pop();
         assert_eq!(front(&egress, 1), None);
         assert_eq!(front(&egress, 2), Some(&b"syn-ack"[..]));

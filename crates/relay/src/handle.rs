@@ -100,7 +100,9 @@ impl Relay {
     /// No such card, or the descriptor cannot be used.
     pub fn attach_uplink(&self, nic: u8, fd: BorrowedFd<'_>, kind: UplinkKind) -> Result<(), Error> {
         self.check_nic(nic)?;
-        self.check_offloads(nic, kind == UplinkKind::OffloadTap)?;
+        if kind == UplinkKind::Stream {
+            self.check_offloads(nic, false)?;
+        }
         self.order(Command::AttachUplink {
             nic,
             fd: adopt(fd)?,

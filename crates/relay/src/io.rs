@@ -95,8 +95,9 @@ impl Engine {
     }
 
     pub(crate) fn attach_uplink(&mut self, index: u8, fd: OwnedFd, kind: UplinkKind) {
+        let offloads = self.config.has_offloads(index);
         if let Some(nic) = self.nic(index) {
-            nic.uplink = Some(Uplink::new(fd, kind));
+            nic.uplink = Some(Uplink::new(fd, kind, offloads));
         }
     }
 
@@ -150,7 +151,8 @@ impl Engine {
             return;
         };
         match uplink.receive(|frame| self.uplink_frame(index, frame)) {
-            Ok(()) => {
+            Ok(unusable) => {
+                self.counters.bad_headers += unusable;
                 if let Some(nic) = self.nic(index) {
                     nic.uplink = Some(uplink);
                 }

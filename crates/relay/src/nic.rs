@@ -47,15 +47,16 @@ impl Nic {
             return Ok(flushed);
         };
         while !uplink.is_blocked() && open() {
-            let Some(frame) = self.egress.front(isn_known) else {
-                break;
-            };
-            match uplink.send(frame)? {
-                Sent::Yes => flushed.sent += 1,
-                Sent::Lost => flushed.lost += 1,
+            let (sent, count) = uplink.send(self.egress.ready(isn_known))?;
+            match sent {
+                Sent::Yes => flushed.sent += count as u64,
+                Sent::Lost => flushed.lost += count as u64,
                 Sent::Blocked => break,
             }
-            if let Some(frame) = self.egress.pop() {
+            if count == 0 {
+                break;
+            }
+            for frame in (0..count).map_while(|_| self.egress.pop()) {
                 shelf.put_back(frame.bytes);
             }
         }

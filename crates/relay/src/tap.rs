@@ -1,4 +1,4 @@
-//! A tap: one frame per read and write.
+//! A tap with virtio's header before each frame: one frame per read and write.
 
 use crate::port::Closed;
 use crate::socket::is_frame_lost;
@@ -54,9 +54,9 @@ impl Tap {
         Ok(bytes > 0)
     }
 
-    /// Sends one frame, with its header where the device has them.
-    pub(crate) fn send(&self, header: &[u8], frame: &[u8]) -> Result<Sent, Closed> {
-        match writev(&self.fd, &[IoSlice::new(header), IoSlice::new(frame)]) {
+    /// Sends one frame, whose parts follow each other; virtio's header is the beginning of the first.
+    pub(crate) fn send(&self, parts: &[IoSlice<'_>]) -> Result<Sent, Closed> {
+        match writev(&self.fd, parts) {
             Ok(_) => Ok(Sent::Yes),
             Err(Errno::AGAIN) => Ok(Sent::Blocked),
             Err(error) if is_frame_lost(error) => Ok(Sent::Lost),

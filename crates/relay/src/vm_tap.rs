@@ -8,6 +8,7 @@ use crate::port::{Closed, OUTPUT_LIMIT};
 use crate::tap::{Sent, Tap};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Frames and bytes that may be unread; the kernel's queue holds 1000 frames (`txqueuelen`).
@@ -79,7 +80,7 @@ impl VmTap {
         let Some(frame) = self.waiting.front() else {
             return Ok(None);
         };
-        let sent = self.far.send(&[], frame)?;
+        let sent = self.far.send(&[IoSlice::new(frame)])?;
         if sent != Sent::Blocked
             && let Some(frame) = self.waiting.pop_front()
         {

@@ -24,7 +24,7 @@ async def uplinks(config: Config, relay: Relay) -> AsyncIterator[None]:
                 case TapUplink(name, bridge):
                     tap = await open_tap(name, bridge, offloads=nic.has_offloads)
                     stack.callback(tap.close)
-                    relay.attach_uplink(number, tap.fd, "offload-tap" if nic.has_offloads else "tap")
+                    relay.attach_uplink(number, tap.fd, "tap")
                 case UnixUplink(path):
                     uplink = stack.enter_context(await connect_uplink(path))
                     relay.attach_uplink(number, uplink.fileno(), "stream")

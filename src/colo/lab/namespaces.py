@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Self
 
@@ -23,7 +24,7 @@ from pyroute2 import IPRoute, NetNS, netns
 
 from colo.errors import CapabilityError
 from colo.lab import remains
-from colo.network.tap import open_device, open_offload_device
+from colo.network.tap import open_device, open_header_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +138,7 @@ class Network:
         """Taps instead of a veth, and a process that carries the frames from one to the other."""
         with ExitStack() as undo:
             taps = []
-            opened = open_offload_device if impairment.offloads else open_device
+            opened = partial(open_header_device, offloads=True) if impairment.offloads else open_device
             for space, name in ((host, interface), ("switch", outlet)):
                 with _inside(self._name(space)):
                     taps.append(opened(name))

@@ -22,7 +22,7 @@ from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from colo.errors import CapabilityError
-from colo.network.tap import open_device, open_offload_device, silence_ipv6
+from colo.network.tap import open_device, open_header_device, silence_ipv6
 
 _NEAR, _FAR = "colonear%d", "colofar%d"
 _TUNGETIFF = 0x800454D2
@@ -56,7 +56,7 @@ async def open_cable(deadline_s: float = 5.0) -> Cable:
     _refuse_steering(_RPS)
     near = open_device(_NEAR, headers=True)
     try:
-        cable = Cable(near, open_offload_device(_FAR))
+        cable = Cable(near, open_header_device(_FAR, offloads=True))
     except BaseException:
         os.close(near)
         raise

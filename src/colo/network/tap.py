@@ -1,9 +1,8 @@
 """A tap device on a bridge: the VM's place in the host's network.
 
 The device is not persistent: it lives as long as its file descriptor, so a dead agent leaves none behind. It
-carries Ethernet frames without packet information (IFF_NO_PI). Without offloads they are whole: what the
-guest sends is what stands on the wire. With offloads virtio's header is before each, and the kernel cuts
-segments and completes checksums where the way out needs it.
+carries Ethernet frames without packet information (IFF_NO_PI), each with virtio's header before it. What is
+written may be left to the kernel to cut and to sum; what is read is whole, but for a tap with offloads.
 
 Source: Documentation/networking/tuntap.rst and include/uapi/linux/if_tun.h of the Linux kernel.
 """
@@ -51,12 +50,12 @@ class Tap:
 async def open_tap(name: str, bridge: str, *, offloads: bool = False, deadline_s: float = 5.0) -> Tap:
     """Create the tap `name`, give it the bridge's MTU, attach it and bring it up.
 
-    With `offloads` each frame has virtio's header of 12 bytes. CapabilityError says what is missing: the
-    device node, the right, the bridge, or the name.
+    Each frame has virtio's header of 12 bytes. CapabilityError says what is missing: the device node, the
+    right, the bridge, or the name.
     """
     if not name or len(name.encode()) > _NAME_MAX:
         raise CapabilityError(f"tap name {name!r} is too long", f"use 1 to {_NAME_MAX} characters")
-    fd = open_offload_device(name) if offloads else open_device(name)
+    fd = open_header_device(name, offloads=offloads)
     try:
         with anyio.fail_after(deadline_s):
             mtu = await _attach(name, bridge)
@@ -69,17 +68,19 @@ async def open_tap(name: str, bridge: str, *, offloads: bool = False, deadline_s
     return Tap(name, fd, mtu)
 
 
-def open_offload_device(name: str) -> int:
-    """As `open_device`, with virtio's header before each frame (12 bytes, little-endian), and offloads."""
+def open_header_device(name: str, *, offloads: bool) -> int:
+    """As `open_device`, with virtio's header before each frame (12 bytes, little-endian); with `offloads`,
+    what is read may have to be cut and summed.
+    """
     fd = open_device(name, headers=True)
     try:
         fcntl.ioctl(fd, _TUNSETVNETHDRSZ, struct.pack("i", _VNET_HEADER))
         fcntl.ioctl(fd, _TUNSETVNETLE, struct.pack("i", 1))
-        fcntl.ioctl(fd, _TUNSETOFFLOAD, _OFFLOADS)
+        fcntl.ioctl(fd, _TUNSETOFFLOAD, _OFFLOADS if offloads else 0)
     except OSError as e:
         os.close(fd)
         raise CapabilityError(
-            f"the kernel refuses offloads on a tap: {e.strerror}", 'use backend = "stream"'
+            f"the kernel refuses virtio's header or offloads on a tap: {e.strerror}", "it is older than 4.4"
         ) from e
     return fd
 

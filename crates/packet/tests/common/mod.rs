@@ -7,6 +7,8 @@
     reason = "helpers of tests"
 )]
 
+pub mod cutting;
+
 use colo_packet::build::Route;
 use colo_packet::{Body, Direction, FlowKey, Item, Tcp, classify};
 

@@ -70,6 +70,16 @@ impl Side {
         }
     }
 
+    /// Without offloads, its uplink a tap. A socket that keeps frames apart stands for it.
+    pub fn on_a_tap() -> Self {
+        let side = Self::new(config());
+        let (uplink, uplink_end) = cable();
+        side.relay
+            .attach_uplink(0, uplink_end.as_fd(), UplinkKind::Tap)
+            .unwrap();
+        Self { uplink, ..side }
+    }
+
     /// With offloads. Sockets that keep frames apart stand for the taps: what is read and written is one frame, with
     /// virtio's header.
     pub fn with_offloads() -> Self {
@@ -81,7 +91,7 @@ impl Side {
         let [(vm, far), (uplink, uplink_end)] = [cable(), cable()];
         relay.attach_vm_tap(0, far.as_fd(), vm.as_fd()).unwrap();
         relay
-            .attach_uplink(0, uplink_end.as_fd(), UplinkKind::OffloadTap)
+            .attach_uplink(0, uplink_end.as_fd(), UplinkKind::Tap)
             .unwrap();
         Self {
             relay,
