@@ -1,23 +1,23 @@
-//! What comes out of the comparison: released frames and events, and the accounts of what is held.
+//! What comes out of the comparison: released frames, and the accounts of what is held.
+
+mod told;
 
 use std::collections::VecDeque;
 
 use colo_packet::Frame;
 
 use crate::Limits;
-use crate::divergence::{Divergence, Log};
+use crate::divergence::Log;
 use crate::epochs::Epochs;
 use crate::event::Event;
 use crate::fragments::Whole;
 use crate::held::Held;
 use crate::hold::HoldClock;
-use crate::mismatch::Mismatch;
 use crate::openings::Openings;
-use crate::pair::Trouble;
 use crate::queue::Segment;
 use crate::spare::Spare;
 use crate::stats::Stats;
-use crate::table::{Key, Slot};
+use crate::table::Key;
 
 /// Messages that neither side has matched wait so long for reordering before they count as different.
 pub(crate) const REORDER_NS: u64 = 2_000_000;
@@ -163,99 +163,5 @@ impl Outlet {
     /// Bytes that may still be kept for any flow.
     pub(crate) const fn pending_room(&self) -> usize {
         self.pending_limit.saturating_sub(self.pending)
-    }
-
-    /// A flow has got stuck in `epoch`; of an earlier epoch than the PVM's the checkpoint is under way already.
-    /// `oldest`: since when its first frame waits.
-    pub(crate) fn trouble(&mut self, key: Key, epoch: u64, oldest: Option<u64>, trouble: Trouble) {
-        match trouble {
-            Trouble::Differs(mismatch) => self.diverged(key, epoch, oldest, mismatch),
-            Trouble::Full if epoch == self.epochs.current => self.tell_queue_limit(),
-            Trouble::Full => {}
-        }
-    }
-
-    pub(crate) fn diverged(&mut self, key: Key, epoch: u64, oldest: Option<u64>, mismatch: Mismatch) {
-        self.stats.divergences += 1;
-        self.note(key, epoch, oldest, mismatch.clone());
-        if epoch == self.epochs.current && !self.has_told() {
-            self.told = epoch;
-            let Mismatch { kind, detail, .. } = mismatch;
-            self.events.push_back(Event::Divergence {
-                nic: key.nic,
-                flow: key.flow,
-                kind,
-                detail,
-            });
-        }
-    }
-
-    pub(crate) fn note(&mut self, key: Key, epoch: u64, oldest: Option<u64>, mismatch: Mismatch) {
-        self.log.note(Divergence {
-            nic: key.nic,
-            flow: key.flow,
-            kind: mismatch.kind,
-            epoch,
-            at: self.now,
-            held_ns: self.now.saturating_sub(oldest.unwrap_or(self.now)),
-            offset: mismatch.offset,
-            primary: mismatch.primary,
-            secondary: mismatch.secondary,
-            detail: mismatch.detail,
-        });
-    }
-
-    pub(crate) fn suspect(&mut self, key: Key, epoch: u64, now: u64) {
-        self.suspects.push_back(Suspect {
-            key,
-            epoch,
-            look_at: now.saturating_add(REORDER_NS),
-        });
-    }
-
-    pub(crate) fn tell_queue_limit(&mut self) {
-        if self.told_queue < self.epochs.current {
-            self.told_queue = self.epochs.current;
-            self.stats.queue_limits += 1;
-            let bytes = usize::try_from(self.stats.held_bytes).unwrap_or(usize::MAX);
-            self.events.push_back(Event::QueueLimit { bytes });
-        }
-    }
-
-    /// A divergence or hold limit of this epoch was told.
-    pub(crate) const fn has_told(&self) -> bool {
-        self.told >= self.epochs.current
-    }
-
-    /// Frames of the PVM's epoch can agree, and nobody was told that some do not.
-    fn is_watching(&self) -> bool {
-        self.epochs.running == self.epochs.current && !self.has_told()
-    }
-
-    /// When a flow may have been silent for too long.
-    pub(crate) fn hold_deadline(&self) -> Option<u64> {
-        self.holds.next().filter(|_| self.is_watching())
-    }
-
-    /// A flow whose waits have to be looked at.
-    pub(crate) fn due(&mut self) -> Option<Slot> {
-        let watching = self.is_watching();
-        watching.then(|| self.holds.due(self.now)).flatten()
-    }
-
-    /// A connection whose client may have waited for too long.
-    pub(crate) fn due_debt(&mut self) -> Option<Slot> {
-        let watching = self.is_watching();
-        watching.then(|| self.holds.due_debt(self.now)).flatten()
-    }
-
-    pub(crate) fn tell_hold_limit(&mut self, key: Key, waited_ns: u64) {
-        self.told = self.epochs.current;
-        self.stats.hold_limits += 1;
-        self.events.push_back(Event::HoldLimit {
-            nic: key.nic,
-            flow: key.flow,
-            waited_ns,
-        });
     }
 }

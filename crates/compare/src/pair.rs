@@ -2,7 +2,9 @@
 //!
 //! Both rings begin where agreement ends, and at most one of them has a run: what both have is compared as it comes
 //! and forgotten. A retransmission of agreed bytes is therefore not compared again; one of pending bytes is, with
-//! what the same machine said before. A FIN takes one position (RFC 9293 section 3.4).
+//! what the same machine said before.
+
+mod ends;
 
 use colo_packet::seq;
 
@@ -224,42 +226,6 @@ impl Pair {
         }
         mine.ring.push(rest, room.spare);
         Ok(())
-    }
-
-    fn check_end(&self, last: u32) -> Result<(), Trouble> {
-        match self.primary.fin.or(self.secondary.fin) {
-            Some(fin) if seq::gt(last, fin) => Err(self.ends_differ(fin, last)),
-            _ => Ok(()),
-        }
-    }
-
-    fn end(&mut self, who: Speaker, fin: u32) -> Result<(), Trouble> {
-        let (mine, other) = self.sides(who);
-        let known = mine.fin.or(other.fin);
-        mine.fin = Some(fin);
-        let longest = seq::max(self.primary.ring.far_end(), self.secondary.ring.far_end());
-        match known {
-            Some(known) if known != fin => Err(self.ends_differ(known, fin)),
-            None if seq::gt(longest, fin) => Err(self.ends_differ(fin, longest)),
-            _ => Ok(()),
-        }
-    }
-
-    fn pass_end(&mut self) {
-        let fin = Some(self.agreed());
-        if self.primary.fin == fin && self.secondary.fin == fin {
-            self.primary.ring.skip(1);
-            self.secondary.ring.skip(1);
-        }
-    }
-
-    fn ends_differ(&self, one: u32, other: u32) -> Trouble {
-        let detail = format!(
-            "one ends at offset {}, the other reaches {}",
-            seq::distance(self.origin, one),
-            seq::distance(self.origin, other)
-        );
-        Trouble::Differs(Mismatch::told(Difference::End, detail))
     }
 
     fn differs(&self, who: Speaker, position: u32, said: Option<&[u8]>, other: &[u8]) -> Trouble {
