@@ -192,7 +192,7 @@ class VmConfig:
 class CheckpointConfig:
     """`[checkpoint]`: when to take one, and what may wait for it."""
 
-    period_ms: int = attrs.field(default=2000, metadata=key(Integer(0, _HOUR_MS)))
+    period_ms: int = attrs.field(default=10_000, metadata=key(Integer(0, _HOUR_MS)))
     hold_limit_ms: int = attrs.field(default=1000, metadata=key(Integer(1, 60_000)))
     max_staging_mib: int = attrs.field(default=1024, metadata=key(Integer(1, 1_048_576)))
     held_mib: int = attrs.field(default=64, metadata=key(Integer(1, 4096)))
