@@ -18,7 +18,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// All of it has been touched, as with `prealloc=on`; one page of `every` is not zero.
+/// All of it has been touched; one page of `every` is not zero.
 fn guest_ram(mib: u64, every: u64) -> Outcome<GuestRam> {
     let file = memfd_create("first-sync", MemfdFlags::CLOEXEC)?;
     ftruncate(&file, mib << 20)?;
