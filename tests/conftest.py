@@ -6,12 +6,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from colo.guest import GuestImage
 
 ROOT = Path(__file__).resolve().parent.parent
 QEMU_VERSIONS = ("7.2", "10.0", "newest", *filter(None, [os.environ.get("COLO_QEMU")]))
 """Folders of the cache, and a program of the operator's own."""
+
+
+settings.register_profile("colo")  # how long an example takes says nothing on a busy machine
+settings.load_profile("colo")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -144,7 +144,7 @@ def test_looks_take_at_most_one_part_in_a_hundred_without_a_reason(gib: int) -> 
     assert world.looks * look_ns <= 300 * _S / 100 + 2 * look_ns
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.floats(0, FASTEST_PER_S),
     st.integers(2048, 1 << 20),

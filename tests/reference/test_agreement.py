@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from notation import Step
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(schedules())
 def test_crate_and_reference_agree_on_every_verdict(steps: list[Step]) -> None:
     limits = Limits(held_bytes=1500)

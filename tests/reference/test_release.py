@@ -77,7 +77,7 @@ class Judge:
 
 
 @EACH
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data(), length=LENGTHS)
 def test_equal_streams_go_completely_however_they_are_rendered(
     name: str, data: st.DataObject, length: int
@@ -94,7 +94,7 @@ def test_equal_streams_go_completely_however_they_are_rendered(
 
 
 @EACH
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data(), length=LENGTHS)
 def test_a_difference_never_goes_before_a_commit_and_goes_with_it(
     name: str, data: st.DataObject, length: int
@@ -116,7 +116,7 @@ def test_a_difference_never_goes_before_a_commit_and_goes_with_it(
 
 
 @EACH
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data(), units=st.integers(2, 30), rest=st.integers(0, 7), version=st.sampled_from([4, 6]))
 def test_a_datagram_goes_as_it_came_however_either_machine_cuts_it(
     name: str, data: st.DataObject, units: int, rest: int, version: int
@@ -132,7 +132,7 @@ def test_a_datagram_goes_as_it_came_however_either_machine_cuts_it(
 
 
 @EACH
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data(), units=st.integers(2, 30), wrong=st.integers(0, 10_000))
 def test_a_datagram_that_differs_never_goes_before_a_commit_and_goes_with_it(
     name: str, data: st.DataObject, units: int, wrong: int
@@ -153,7 +153,7 @@ def test_a_datagram_that_differs_never_goes_before_a_commit_and_goes_with_it(
 
 
 @EACH
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data(), messages=st.lists(st.sampled_from([b"a", b"b", b"c"]), min_size=1, max_size=20))
 def test_messages_go_in_the_primary_s_order_whatever_the_secondary_s(
     name: str, data: st.DataObject, messages: list[bytes]
@@ -168,7 +168,7 @@ def test_messages_go_in_the_primary_s_order_whatever_the_secondary_s(
 
 
 @EACH
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     messages=st.lists(st.sampled_from([b"a", b"b"]), min_size=1, max_size=12),
     others=st.lists(st.sampled_from([b"a", b"b"]), max_size=12),
