@@ -112,16 +112,18 @@ class Qmp:
         if self._lost:
             raise await self._ended()
 
-    async def send_pipe(self, name: str) -> int:
-        """Give QEMU the writing end of a new pipe, as `fd:name` for its commands; our reading end.
+    async def execute_into_pipe(self, name: str, command: str, arguments: Mapping[str, object]) -> int:
+        """Run a command that writes into a new pipe, `fd:name` in its arguments; our reading end.
 
-        It takes 1 MiB before a writer has to wait, where the kernel allows that to everyone.
+        The pipe takes 1 MiB before QEMU has to wait, where the kernel allows that to everyone.
         """
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             with suppress(PermissionError):  # pipe(7), pipe-max-size: then it is smaller, which is slower
                 fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-            await self.send_fd(name, writer)
+            await self._pass_fd(writer)
+            # In this order, and the second without waiting for the first one's answer.
+            await asyncio.gather(self.execute("getfd", {"fdname": name}), self.execute(command, arguments))
         except BaseException:
             os.close(reader)
             raise
@@ -129,13 +131,12 @@ class Qmp:
             os.close(writer)
         return reader
 
-    async def send_fd(self, name: str, fd: int) -> None:
-        """Give QEMU a descriptor, as `fd:name` for its commands; ours stays ours to close."""
+    async def _pass_fd(self, fd: int) -> None:
+        """For a `getfd` that follows; ours stays ours to close."""
         try:
             self._client.send_fd_scm(fd)
         except (QMPError, OSError) as error:
             raise await self._ended() from error
-        await self.execute("getfd", {"fdname": name})
 
     async def job(self, command: str, job_id: str, arguments: Mapping[str, object]) -> None:
         """Run a command that starts a job, to the job's end. A job that fails raises `QmpRefusedError`."""

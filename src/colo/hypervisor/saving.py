@@ -46,12 +46,11 @@ class _Save:
 
     @classmethod
     async def begin(cls, qmp: Qmp) -> Self:
-        reader = await qmp.send_pipe(_PIPE)
-        # From now on until QEMU closes it, so that QEMU never waits for a full pipe.
+        stopped, ended = qmp.watch(_has_stopped), qmp.watch(_has_ended)
+        reader = await qmp.execute_into_pipe(_PIPE, "migrate", {"uri": f"fd:{_PIPE}"})
+        # From now on until QEMU closes it, so that QEMU does not wait for a full pipe.
         stream = asyncio.get_running_loop().run_in_executor(None, _read_all, reader)
-        save = cls(qmp, stream, qmp.watch(_has_stopped), qmp.watch(_has_ended))
-        await qmp.execute("migrate", {"uri": f"fd:{_PIPE}"})
-        return save
+        return cls(qmp, stream, stopped, ended)
 
     async def stopped(self) -> float:
         return (await self._stopped.wait("migrate to stop the guest")).at
