@@ -192,7 +192,7 @@ class VmConfig:
 class CheckpointConfig:
     """`[checkpoint]`: when to take one, and what may wait for it."""
 
-    period_ms: int = attrs.field(default=10_000, metadata=key(Integer(0, _HOUR_MS)))
+    period_ms: int = attrs.field(default=2000, metadata=key(Integer(0, _HOUR_MS)))
     hold_limit_ms: int = attrs.field(default=1000, metadata=key(Integer(1, 60_000)))
     max_staging_mib: int = attrs.field(default=1024, metadata=key(Integer(1, 1_048_576)))
     held_mib: int = attrs.field(default=64, metadata=key(Integer(1, 4096)))
@@ -200,9 +200,10 @@ class CheckpointConfig:
     mode: Wanted = attrs.field(default=_POLICY.mode, metadata=key(Choice(("auto", "lockstep", "epoch"))))
     forced_percent: int = attrs.field(default=_POLICY.forced_percent, metadata=key(Integer(2, 100)))
     paused_percent: int = attrs.field(default=_POLICY.paused_percent, metadata=key(Integer(2, 100)))
+    wait_percent: int = attrs.field(default=_POLICY.wait_percent, metadata=key(Integer(2, 1000)))
     lag_ms: int = attrs.field(default=_POLICY.lag_ms, metadata=key(Integer(2, 60_000)))
     trial_s: int = attrs.field(default=_POLICY.trial_s, metadata=key(Integer(1, 3600)))
-    epoch_min_ms: int = attrs.field(default=_POLICY.epoch_min_ms, metadata=key(Integer(5, 10_000)))
+    epoch_min_ms: int = attrs.field(default=_POLICY.epoch_min_ms, metadata=key(Integer(0, 10_000)))
     epoch_max_ms: int = attrs.field(default=_POLICY.epoch_max_ms, metadata=key(Integer(5, 60_000)))
     encoding: Encoding = attrs.field(default="auto", metadata=key(Choice(("auto", "lz4", "delta", "none"))))
     precopy_max_mib_s: int = attrs.field(default=0, metadata=key(Integer(0, 1_048_576)))

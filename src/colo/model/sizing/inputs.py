@@ -63,12 +63,12 @@ class Guest:
 class Setting:
     """Keys of the configuration (docs/configuration.md)."""
 
-    period_ms: float = 10_000.0
+    period_ms: float = 2000.0
     max_staging_mib: int = 1024
     resume: Resume = "early"
     epochs: bool = False
     paused_percent: int = 20
-    epoch_min_ms: float = 5.0
+    epoch_min_ms: float = 0.0
     epoch_max_ms: float = 200.0
     pause_timeout_ms: float = 2500.0
     checkpoint_timeout_ms: float = 5000.0
