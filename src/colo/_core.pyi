@@ -218,7 +218,8 @@ class Comparison:
         """The next of
 
         ("isn", nic: int, flow: str, isn: int)    the PVM began a connection; nothing later of it came out yet
-        ("divergence", nic: int, flow: str, kind: str, detail: str)   docs/divergences.md has the kinds
+        ("divergence", nic: int, flow: str, kind: str, detail: str, waited_ns: int)   docs/divergences.md has
+            the kinds
         ("hold_limit", nic: int, flow: str, waited_ns: int)
         ("queue_limit", held_bytes: int)
 
@@ -288,8 +289,10 @@ class Relay:
         ("control", payload: bytes)       what the peer's agent sent
         ("silent", ms: int)               nothing came for peer_timeout_ms; once until something does
         ("stalled", ms: int)              heartbeats come, their progress stands still; once until it moves
-        ("divergence", nic: int, flow: str, kind: str, detail: str)   docs/divergences.md has the kinds
+        ("divergence", nic: int, flow: str, kind: str, detail: str, ms: int)   docs/divergences.md has the
+            kinds; so long an answer of the PVM had waited by then
         ("hold_limit", nic: int, flow: str, ms: int)    a frame has waited for the SVM's twin
+        ("output", epoch: int)            something that the PVM said in this epoch waits (`watch_output`)
         ("queue_limit", bytes: int)       too much is held or waits to be compared
         ("sent", checkpoint: int, tally: dict[str, int])   all of `send_pages` (checkpoint 0) or `send_state`
             has been handed to the link; counted are pages by kind (zero, equal, delta, lz4, raw),
@@ -302,8 +305,8 @@ class Relay:
         ("gate_closed",)                  the gate was open and is closed now
         ("fatal", why: str)               the thread has ended
 
-        A divergence, a hold limit and a queue limit are reported once per epoch; a checkpoint is the answer
-        to all three.
+        A divergence, a hold limit, a queue limit and output are reported once per epoch; a checkpoint is the
+        answer to all four.
         """
 
     def attach_vm(self, nic: int, fd: int) -> None:
@@ -397,6 +400,9 @@ class Relay:
 
     def loaded(self, checkpoint: int) -> None:
         """The SVM runs epoch `checkpoint` + 1 since now: hold limits count from here."""
+
+    def watch_output(self, on: bool) -> None:
+        """From now on it is told when output waits (also what waits already), or no more."""
 
     def alone(self) -> None:
         """No secondary (any more): what is held goes, later frames go at once. Also the way from closed to

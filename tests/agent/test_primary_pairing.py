@@ -39,6 +39,19 @@ class _Relay:
 
     loop_lives: threading.Event = field(factory=threading.Event)
     read: bool | None = None
+    tells_output: bool | None = None
+
+    def watch_output(self, on: bool) -> None:  # noqa: FBT001 - the relay's signature
+        self.tells_output = on
+
+    def cut(self, _checkpoint: int) -> None:
+        pass
+
+    def commit(self, _checkpoint: int) -> None:
+        pass
+
+    def loaded(self, _checkpoint: int) -> None:
+        pass
 
     def pause_ingress(self, _timeout_ms: int) -> bool:
         self.read = self.loop_lives.wait(_PATIENCE_S)
@@ -81,6 +94,7 @@ async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None
     assert vm.calls == ["begin_save"]
     assert posted == [events.VmStopped()]
     assert sent == [messages.Plan(1, rest=False)]
+    assert relay.tells_output is False
 
 
 async def test_before_the_vm_is_stopped_there_is_memory_for_what_it_has_written_and_will_until_then() -> None:
@@ -128,9 +142,10 @@ def _pairing(
     posted: list[Any],
     sent: list[messages.Message],
     tell_role: Callable[[Any], None] = lambda _: None,
+    config: _Config | None = None,
 ) -> PrimaryPairing:
     pairing = PrimaryPairing(
-        cast("Any", _Config()),
+        cast("Any", config or _Config()),
         cast("Any", relay),
         cast("Any", vm),
         Measures(),
@@ -142,3 +157,31 @@ def _pairing(
     )
     pairing._staging = cast("Any", vm)
     return pairing
+
+
+async def test_an_answer_that_began_to_wait_behind_a_cut_gets_the_next_checkpoint_at_once() -> None:
+    """The machine takes what the policy asks for only when it is done with the one before."""
+    relay = _Relay()
+    config = _Config(checkpoint=CheckpointConfig(mode="epoch"))
+    async with anyio.create_task_group() as tasks:
+        pairing = _pairing(tasks, relay, _Vm(), [], [], config=config)
+        pairing.feed(events.Trigger(events.Reason.FIRST), 0)
+        assert relay.tells_output
+        _finish_checkpoint(pairing, events.LoadedByPeer(1))
+        assert pairing.machine is not None
+        assert pairing.machine.trigger.reason is events.Reason.MODE
+        pairing.output_waits(3, 0)
+        _finish_checkpoint(pairing, events.StoredByPeer(2))
+        assert (pairing.machine.checkpoint, pairing.machine.trigger.reason) == (3, events.Reason.OUTPUT)
+        tasks.cancel_scope.cancel()  # the steps whose reports were made up above
+
+
+def _finish_checkpoint(pairing: PrimaryPairing, end: events.LoadedByPeer | events.StoredByPeer) -> None:
+    measure = pairing._measure
+    assert measure is not None
+    reports = (events.VmStopped(), events.PagesCollected(0, 0), events.StateSaved(), events.VmResumed())
+    for report in reports:
+        pairing.feed(report, 0)
+    measure.phases_ms |= {"pause": 5.0, "resume": 1.0}
+    pairing.feed(events.ReceivedByPeer(end.checkpoint), 0)
+    pairing.feed(end, 0)

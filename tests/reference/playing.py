@@ -58,7 +58,7 @@ def _in_words(event: tuple[object, ...]) -> str:
     match event:
         case ("isn", _, _, isn):
             return f"isn {isn}"
-        case ("divergence", _, _, kind, _):
+        case ("divergence", _, _, kind, *_):
             return f"divergence {kind}"
         case ("hold_limit", *_):
             return "hold"

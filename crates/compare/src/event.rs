@@ -17,6 +17,8 @@ pub enum Event {
         kind: Difference,
         /// Where, and a few bytes of both, for people.
         detail: String,
+        /// Since the first frame of the flow that waits has come; 0 when only the SVM has spoken.
+        waited_ns: u64,
     },
     /// A frame waits for the SVM longer than allowed; a checkpoint lets it go.
     HoldLimit {

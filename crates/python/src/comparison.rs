@@ -88,7 +88,16 @@ fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
             flow,
             kind,
             detail,
-        } => ("divergence", nic, flow.to_string(), kind.to_string(), detail).into_bound_py_any(py),
+            waited_ns,
+        } => (
+            "divergence",
+            nic,
+            flow.to_string(),
+            kind.to_string(),
+            detail,
+            waited_ns,
+        )
+            .into_bound_py_any(py),
         Event::HoldLimit { nic, flow, waited_ns } => {
             ("hold_limit", nic, flow.to_string(), waited_ns).into_bound_py_any(py)
         }

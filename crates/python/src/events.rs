@@ -18,8 +18,10 @@ pub(crate) fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny
             flow,
             kind,
             detail,
-        } => ("divergence", nic, flow, kind, detail).into_bound_py_any(py),
+            ms,
+        } => ("divergence", nic, flow, kind, detail, ms).into_bound_py_any(py),
         Event::HoldLimit { nic, flow, ms } => ("hold_limit", nic, flow, ms).into_bound_py_any(py),
+        Event::Output { epoch } => ("output", epoch).into_bound_py_any(py),
         Event::QueueLimit { bytes } => ("queue_limit", bytes).into_bound_py_any(py),
         Event::Sent { checkpoint, tally } => {
             let counted: BTreeMap<_, _> = tally.entries().into();

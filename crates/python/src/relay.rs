@@ -188,6 +188,10 @@ impl Relay {
         self.call(py, |relay| relay.loaded(checkpoint))
     }
 
+    fn watch_output(&self, py: Python<'_>, on: bool) -> PyResult<()> {
+        self.call(py, |relay| relay.watch_output(on))
+    }
+
     fn alone(&self, py: Python<'_>) -> PyResult<()> {
         self.call(py, colo_relay::Relay::alone)
     }

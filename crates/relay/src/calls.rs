@@ -69,6 +69,14 @@ impl Relay {
         self.order(Command::Loaded(checkpoint))
     }
 
+    /// From now on [`Event::Output`](crate::Event::Output) tells when output waits, or no more.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn watch_output(&self, on: bool) -> Result<(), Error> {
+        self.order(Command::WatchOutput(on))
+    }
+
     /// There is no secondary (any more): what is held goes, the VM runs alone.
     ///
     /// # Errors

@@ -65,6 +65,7 @@ pub(crate) enum Command {
     },
     Commit(u64),
     Loaded(u64),
+    WatchOutput(bool),
     Alone(Reply<()>),
     BeginSecondary {
         replica: Arc<Replica>,

@@ -48,6 +48,8 @@ pub enum Event {
         kind: String,
         /// Where, with a few bytes of both.
         detail: String,
+        /// Milliseconds the PVM's answer had waited by then.
+        ms: u64,
     },
     /// A frame of the PVM waited too long.
     HoldLimit {
@@ -57,6 +59,11 @@ pub enum Event {
         flow: String,
         /// Milliseconds it waited.
         ms: u64,
+    },
+    /// The PVM said something in this epoch that waits. Told while it is asked for, once per epoch.
+    Output {
+        /// Which.
+        epoch: u64,
     },
     /// What is held has reached a limit.
     QueueLimit {

@@ -63,6 +63,7 @@ impl Engine {
                 let bytes = self.shelf.copy(frame);
                 self.compare.primary(index, Frame { bytes, offload }, self.now);
                 self.pump();
+                self.note_output();
             }
         }
     }
@@ -107,6 +108,7 @@ impl Engine {
                 flow,
                 kind,
                 detail,
+                waited_ns,
             } => {
                 self.notice();
                 self.tell(Event::Divergence {
@@ -114,6 +116,7 @@ impl Engine {
                     flow: flow.to_string(),
                     kind: kind.to_string(),
                     detail,
+                    ms: waited_ns / crate::clock::MS,
                 });
             }
             Compared::HoldLimit { nic, flow, waited_ns } => {
@@ -142,6 +145,21 @@ impl Engine {
         let mut key = Vec::new();
         flow.encode(&mut key);
         link.push(&Message::Isn { nic, flow: &key, isn });
+    }
+
+    /// From now on it is told when something waits; what waits already is told at once.
+    pub(crate) fn watch_output(&mut self, on: bool) {
+        self.watched_from = on.then_some(0);
+        self.note_output();
+    }
+
+    fn note_output(&mut self) {
+        let epoch = self.compare.epoch();
+        let due = self.watched_from.is_some_and(|from| from <= epoch);
+        if due && self.role == Role::Primary && self.compare.stats().held_frames > 0 {
+            self.watched_from = Some(epoch.saturating_add(1));
+            self.tell(Event::Output { epoch });
+        }
     }
 
     pub(crate) fn isn_ack(&mut self, count: u64) -> Result<(), Offence> {

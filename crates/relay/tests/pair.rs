@@ -47,6 +47,29 @@ fn a_different_answer_waits_for_the_commit() {
 }
 
 #[test]
+fn output_that_waits_is_told_once_per_epoch_while_it_is_asked_for() {
+    let told = |event: &Event| match event {
+        Event::Output { epoch } => Some(*epoch),
+        _ => None,
+    };
+    let pair = protected();
+    put(&pair.p.vm, &answer("before"));
+    pair.p.await_stat("held_frames", |held| held == 1);
+    pair.p.relay.watch_output(true).unwrap();
+    assert_eq!(pair.p.event(told), 2);
+    put(&pair.p.vm, &answer("more"));
+    pair.p.await_stat("held_frames", |held| held == 2);
+    pair.checkpoint(2);
+    put(&pair.p.vm, &answer("after"));
+    assert_eq!(pair.p.event(told), 3);
+    pair.p.relay.watch_output(false).unwrap();
+    pair.checkpoint(3);
+    put(&pair.p.vm, &answer("unasked"));
+    pair.p.await_stat("held_frames", |held| held == 1);
+    assert!(!pair.p.has_event(|event| told(event).is_some()));
+}
+
+#[test]
 fn what_the_secondary_says_never_reaches_its_own_uplink() {
     let pair = protected();
     pair.s.open_gate();

@@ -209,6 +209,11 @@ class Duties:
         if self.primary is not None:
             self.primary.feed(event, self.now())
 
+    def output_waits(self, epoch: int) -> None:
+        """The relay holds what the VM said in this epoch."""
+        if self.primary is not None:
+            self.primary.output_waits(epoch, self.now())
+
     async def _start_replica(self) -> None:
         try:
             vm = await self._start_qemu()

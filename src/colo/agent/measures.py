@@ -25,6 +25,8 @@ class CheckpointMeasure(Phases):
     """
 
     reason: str = field(kw_only=True)
+    waited_ms: int = 0
+    """For so long an answer had waited when it was triggered."""
     stopped: float = 0.0
     pages: int = 0
     page_bytes: int = 0
@@ -91,9 +93,9 @@ class Measures:
         self._by_reason: Counter[str] = Counter()
         self._done: deque[CheckpointMeasure] = deque(maxlen=KEPT)
 
-    def begin(self, checkpoint: int, reason: str) -> CheckpointMeasure:
-        """A checkpoint was triggered."""
-        return CheckpointMeasure(checkpoint, reason=reason)
+    def begin(self, checkpoint: int, reason: str, waited_ms: int = 0) -> CheckpointMeasure:
+        """A checkpoint was triggered, after an answer had waited that long."""
+        return CheckpointMeasure(checkpoint, reason=reason, waited_ms=waited_ms)
 
     def done(self, measure: CheckpointMeasure) -> None:
         """It is committed and loaded."""

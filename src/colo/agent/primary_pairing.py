@@ -35,6 +35,8 @@ _MIB = 1 << 20
 _MORE_BY_THEN = 4
 """The VM may write a quarter as much again until it is stopped."""
 _NS_PER_MS = 1_000_000
+_NO_LOOK = frozenset({events.Reason.MEMORY, events.Reason.OUTPUT})
+"""The VM writes on meanwhile, or an answer waits and the last look is not long ago."""
 _DRAIN_MS = 50
 """How long the running VM may take to read the frames it was sent before it is stopped. What it has not read
 by then goes to the secondary once more."""
@@ -111,15 +113,18 @@ class PrimaryPairing:
         if self.machine is None:
             self._before_first(event, now)
         if self.machine is not None:
-            self._watch(event, now)
+            done = self._watch(event)
             for action in self.machine.step(event, now):
                 self._do(action)
+            if done is not None and self.pacing is not None:  # only now the machine takes what it asks for
+                self.pacing.finished(done, now)
 
     def next_timer(self) -> int | None:
         """See `Primary.next_timer`."""
         if self.machine is None or self.pacing is None or self._ended:
             return None
-        return min(self.machine.next_timer() or self.pacing.next_timer(), self.pacing.next_timer())
+        timers = (self.machine.next_timer(), self.pacing.next_timer())
+        return min((timer for timer in timers if timer is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
         """See `Primary.handle_timer`."""
@@ -128,6 +133,11 @@ class PrimaryPairing:
                 self._do(action)
         if self.pacing is not None and not self._ended:
             self.pacing.handle_timer(now)
+
+    def output_waits(self, epoch: int, now: int) -> None:
+        """The relay holds what the VM said in this epoch, and was asked to tell."""
+        if self.pacing is not None and not self._ended:
+            self.pacing.output_waits(epoch, now)
 
     async def end(self) -> None:
         """No more steps, no more reports; what the VM does then is the caller's business."""
@@ -171,9 +181,9 @@ class PrimaryPairing:
         if self._measure is not None:
             self._measure.slowed(ms)
 
-    def _watch(self, event: events.PrimaryEvent, now: int) -> None:
-        if self._measure is None or self.pacing is None:
-            return
+    def _watch(self, event: events.PrimaryEvent) -> CheckpointMeasure | None:
+        if self._measure is None:
+            return None
         match event:
             case events.ReceivedByPeer():
                 self._measure.mark("commit")
@@ -185,12 +195,13 @@ class PrimaryPairing:
                 self._measure.mark("loaded")
             case _:
                 pass
-        if {"resume", "loaded"} <= self._measure.phases_ms.keys():  # whichever comes first
-            done, self._measure = self._measure, None
-            self.measures.done(done)
-            self.on_done(done)
-            self._watched.through()
-            self.pacing.finished(done, now)
+        if not {"resume", "loaded"} <= self._measure.phases_ms.keys():
+            return None
+        done, self._measure = self._measure, None
+        self.measures.done(done)
+        self.on_done(done)
+        self._watched.through()
+        return done
 
     def _do(self, action: actions.PrimaryAction) -> None:
         match action:
@@ -239,13 +250,14 @@ class PrimaryPairing:
     def _begin(self, n: int) -> None:
         """Measured from here: the step may be cancelled before it runs, and the VM is resumed then too."""
         assert self.machine is not None
-        self._measure = self.measures.begin(n, self.machine.reason.value)
-        haste = self.machine.reason is events.Reason.MEMORY  # it writes on meanwhile
-        self._steps.start("stop", partial(self._stop, haste=haste))
+        trigger = self.machine.trigger
+        self._measure = self.measures.begin(n, trigger.reason.value, trigger.waited_ms)
+        self._steps.start("stop", partial(self._stop, trigger.reason))
 
-    async def _stop(self, *, haste: bool) -> events.VmStopped:
+    async def _stop(self, reason: events.Reason) -> events.VmStopped:
+        haste = reason is events.Reason.MEMORY  # it writes on meanwhile
         await self._watched.hold()
-        if not haste and self.vm.tracker_kind == "pagemap-scan":
+        if reason not in _NO_LOOK and self.vm.tracker_kind == "pagemap-scan":
             with self._now.phase("look"):
                 await anyio.to_thread.run_sync(self._look_ahead)
         with self._now.phase("drain"):

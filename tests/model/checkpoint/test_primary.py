@@ -249,7 +249,7 @@ def test_the_first_checkpoint_is_loaded_even_if_the_secondary_is_to_rest_and_the
     primary = Primary(resume="early", pace=REST, pause_ns=PAUSE, timeout_ns=TIMEOUT)
     assert SayPlan(1, rest=False) in primary.step(Trigger(Reason.FIRST), 0)
     assert carry_on(primary, LoadedByPeer)[-2:] == [SayPlan(2, rest=True), PauseIngressAndStop(2)]
-    assert primary.reason is Reason.MODE
+    assert primary.trigger.reason is Reason.MODE
     assert carry_on(primary, StoredByPeer)[-1] == NoteStored(2)
     assert primary.state is State.RUNNING
 

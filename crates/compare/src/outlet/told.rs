@@ -29,6 +29,7 @@ impl Outlet {
                 flow: key.flow,
                 kind,
                 detail,
+                waited_ns: self.now.saturating_sub(oldest.unwrap_or(self.now)),
             });
         }
     }

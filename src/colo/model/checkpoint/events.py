@@ -34,10 +34,11 @@ class StepFailed:
 
 @frozen
 class Trigger:
-    """Somebody wants a checkpoint."""
+    """Somebody wants a checkpoint. `waited_ms`: for so long an answer has waited already."""
 
     reason: Reason
     detail: str = ""
+    waited_ms: int = 0
 
 
 @frozen

@@ -48,7 +48,7 @@ class Primary:
     before it is counted on.
 
     `checkpoint` is the number in flight, or the next one. `rests`: after the last one begun the secondary's
-    VM rests. `why` says the last decision in words, `reason` why the last checkpoint was begun.
+    VM rests. `why` says the last decision in words, `trigger` what the last checkpoint was begun for.
     """
 
     def __init__(self, *, resume: Resume, pace: Pace, pause_ns: int, timeout_ns: int, epoch: int = 1) -> None:
@@ -56,7 +56,7 @@ class Primary:
         self.checkpoint = epoch
         self.rests = False
         self.why = "no checkpoint yet"
-        self.reason = Reason.FIRST
+        self.trigger = Trigger(Reason.FIRST)
         self._table = TABLES[resume]
         self._stands_still = STANDS_STILL[resume]
         self._pace = pace
@@ -128,7 +128,7 @@ class Primary:
 
     def _start(self, trigger: Trigger, now: int) -> tuple[PrimaryAction, ...]:
         self.state = State.STOPPING
-        self.reason = trigger.reason
+        self.trigger = trigger
         self.why = f"checkpoint {self.checkpoint}: {trigger.reason.value}"
         if trigger.detail:
             self.why += f" ({trigger.detail})"

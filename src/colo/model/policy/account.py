@@ -88,6 +88,7 @@ def _measured(policy: Policy, now: int) -> tuple[Measured, ...]:
     rows = (
         ("time in forced checkpoints", figures.forced_percent, limits.forced_percent, "%"),
         ("time the VM stood still for them", figures.paused_percent, limits.paused_percent, "%"),
+        ("waiting, compared with epochs", figures.wait_percent, limits.wait_percent, "%"),
         ("time that agreement takes", figures.lag_ms, limits.lag_ms, "ms"),
     )
     return tuple(Measured(name, value, limit, HALF * limit, unit) for name, value, limit, unit in rows)

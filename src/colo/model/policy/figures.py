@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from colo.model.checkpoint.events import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 WINDOW_NS = 5_000_000_000
 """Figures are over so long."""
@@ -33,28 +33,32 @@ Wanted = Literal["auto", "lockstep", "epoch"]
 
 @frozen
 class Limits:
-    """The policy's part of the `[checkpoint]` section. What reaches one of the first three is too much for
+    """The policy's part of the `[checkpoint]` section. What reaches one of the first four is too much for
     lock-step; after a time in epochs each must be below half.
     """
 
     mode: Wanted = "auto"
     forced_percent: int = 50
     paused_percent: int = 20
+    wait_percent: int = 100
     lag_ms: int = 500
     trial_s: int = 10
-    epoch_min_ms: int = 5
+    epoch_min_ms: int = 0
     epoch_max_ms: int = 200
 
 
 @frozen
 class Done:
-    """A checkpoint is finished. `took_ns`: from its trigger to LOADED or STORED; `pause_ns`: of that the VM
-    stood still.
+    """A checkpoint is finished. An answer had waited for `waited_ns` when it was triggered; from then on it
+    took `commit_ns` to RECEIVED and `took_ns` to LOADED or STORED; for `pause_ns` the VM stood still.
     """
 
+    checkpoint: int
     reason: Reason
     pause_ns: int
+    commit_ns: int
     took_ns: int
+    waited_ns: int = 0
 
 
 @frozen
@@ -69,11 +73,27 @@ class Gauge:
 
 
 @frozen
+class Waits:
+    """What the PVM said in this epoch waits for a checkpoint."""
+
+    epoch: int
+
+
+@frozen
+class Tick:
+    """The time that `next_timer` named has come, in epochs."""
+
+
+@frozen
 class Figures:
-    """Of the window. `lag_ms`: the least that was seen in all of it, 0 when there was nothing to agree on."""
+    """Of the window. `wait_percent`: what answers waited for forced checkpoints, as a share of what they and
+    those that agreed would have waited in epochs. `wait_percent` and `lag_ms` are the least that was seen in
+    all of it, 0 when there was nothing to wait for.
+    """
 
     forced_percent: float
     paused_percent: float
+    wait_percent: float
     lag_ms: float
     forced_per_s: float
 
@@ -82,8 +102,18 @@ class Figures:
         return (
             self.forced_percent >= part * limits.forced_percent
             or self.paused_percent >= part * limits.paused_percent
+            or self.wait_percent >= part * limits.wait_percent
             or self.lag_ms >= part * limits.lag_ms
         )
+
+
+@frozen
+class _Look:
+    """What a gauge said of the time since the one before."""
+
+    at: int
+    lag_ns: int
+    wait_percent: float
 
 
 @define
@@ -93,38 +123,55 @@ class Window:
     """
 
     _done: deque[tuple[int, Done]] = field(factory=lambda: deque(maxlen=KEPT))
-    _lags: deque[tuple[int, int]] = field(factory=lambda: deque(maxlen=KEPT))
+    _looks: deque[_Look] = field(factory=lambda: deque(maxlen=KEPT))
+    _since_look: deque[Done] = field(factory=lambda: deque(maxlen=KEPT))
     _agreed: int = 0
 
     def clear(self) -> None:
         """Forgets all."""
         self._done.clear()
-        self._lags.clear()
+        self._looks.clear()
+        self._since_look.clear()
 
     def finished(self, done: Done, now: int) -> None:
         """Takes in a checkpoint."""
         if done.reason in FORCED:
             self._done.append((now, done))
+            self._since_look.append(done)
 
     def looked(self, gauge: Gauge, now: int) -> None:
         """Takes in a gauge."""
-        active = gauge.held > 0 or gauge.agreed != self._agreed
-        self._agreed = gauge.agreed
-        self._lags.append((now, gauge.lag_ns if active else 0))
+        agreed, self._agreed = gauge.agreed - self._agreed, gauge.agreed
+        active = gauge.held > 0 or agreed != 0
+        wait = _wait_share(self._since_look, max(agreed, 0))
+        self._since_look.clear()
+        self._looks.append(_Look(now, gauge.lag_ns if active else 0, wait))
 
     def figures(self, now: int) -> Figures:
         """Of the window that ends now."""
-        for seen in (self._done, self._lags):
-            while seen and seen[0][0] <= now - WINDOW_NS:
-                seen.popleft()
+        begin = now - WINDOW_NS
+        while self._done and self._done[0][0] <= begin:
+            self._done.popleft()
+        while self._looks and self._looks[0].at <= begin:
+            self._looks.popleft()
         done = [one for _, one in self._done]
-        full = len(self._lags) >= WINDOW_NS // TICK_NS
+        looks = self._looks if len(self._looks) >= WINDOW_NS // TICK_NS else ()
         return Figures(
-            forced_percent=_share(one.took_ns for one in done),
+            forced_percent=_share(one.waited_ns + one.took_ns for one in done),
             paused_percent=_share(one.pause_ns for one in done),
-            lag_ms=min(lag for _, lag in self._lags) / _NS_PER_MS if full else 0.0,
+            wait_percent=min((look.wait_percent for look in looks), default=0.0),
+            lag_ms=min((look.lag_ns for look in looks), default=0) / _NS_PER_MS,
             forced_per_s=round(len(done) * _NS_PER_S / WINDOW_NS, 1),
         )
+
+
+def _wait_share(forced: Collection[Done], agreed: int) -> float:
+    """In epochs each answer would have waited for a commit, those that agreed as well."""
+    commits = sum(done.commit_ns for done in forced)
+    if commits == 0:
+        return 0.0
+    waited = sum(done.waited_ns for done in forced) + commits
+    return round(_PERCENT * waited / (commits * (1 + agreed / len(forced))), 1)
 
 
 def _share(times: Iterable[int]) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from colo.model.checkpoint.events import Pace, Reason, Trigger
-from colo.model.policy.figures import TICK_NS, WINDOW_NS, Done, Gauge, Window
+from colo.model.policy.figures import TICK_NS, WINDOW_NS, Done, Gauge, Tick, Waits, Window
 from colo.model.policy.pace import EpochPace
 from colo.model.policy.table import RESTS, TABLE, Finding, State, To
 
@@ -49,6 +49,8 @@ class Policy:
         self._period = period_ns
         self._window = Window()
         self._look_at = now + TICK_NS
+        self._earliest = now
+        self._done = self._waits = self._asked = 0
 
     @property
     def rests(self) -> bool:
@@ -63,29 +65,45 @@ class Policy:
         """What was measured lately."""
         return self._window.figures(now)
 
-    def next_timer(self) -> int:
-        """When a Gauge is wanted."""
-        return self._look_at
+    def next_timer(self) -> int | None:
+        """When a Gauge is wanted, or in epochs a Tick."""
+        if not self.rests:
+            return self._look_at
+        over = self.since + self.wait_ns if self.state is State.EPOCH else None
+        return min(self._earliest, over or self._earliest) if self._must_ask else over
 
-    def step(self, event: Done | Gauge, now: int) -> tuple[Pace | Trigger, ...]:
+    def step(self, event: Done | Gauge | Waits | Tick, now: int) -> tuple[Pace | Trigger, ...]:
         """What the checkpoint machine has to be told."""
         match event:
             case Done():
                 self._window.finished(event, now)
                 self.epochs.finished(event.pause_ns, now)
-                if self.rests:
-                    self._look_at = now + self.epochs.earliest_ns(now)
-                asks: tuple[Trigger, ...] = ()
+                self._done, self._asked = event.checkpoint, 0
+                self._earliest = now + self.epochs.earliest_ns(now)
             case Gauge():
                 self._window.looked(event, now)
-                self._look_at = now + (self.epochs.look_ns if self.rests else TICK_NS)
-                asks = (Trigger(Reason.OUTPUT),) if self.rests and event.held else ()
+                self._look_at = now + TICK_NS
+            case Waits(epoch):
+                self._waits = epoch
+            case Tick():
+                pass
         finding = self._finding(now)
         entry = TABLE[self.state][finding] if finding else None
         if isinstance(entry, To):
             self._go(entry, now)
             return (self.pace(),)
-        return asks
+        return self._ask(now)
+
+    @property
+    def _must_ask(self) -> bool:
+        """While one is in flight, the checkpoint machine drops what it is asked: then it is asked again."""
+        return self.rests and self._waits > max(self._done, self._asked)
+
+    def _ask(self, now: int) -> tuple[Trigger, ...]:
+        if not self._must_ask or now < self._earliest:
+            return ()
+        self._asked = self._waits
+        return (Trigger(Reason.OUTPUT),)
 
     def _finding(self, now: int) -> Finding | None:
         here = now - self.since
@@ -107,7 +125,7 @@ class Policy:
         self.changes += RESTS[to.state] is not self.rests
         self.state, self.since = to.state, now
         self._window.clear()
-        self._look_at = now + (self.epochs.look_ns if self.rests else TICK_NS)
+        self._look_at = now + TICK_NS
 
     def _set_wait(self, now: int) -> None:
         shortest = self.limits.trial_s * _NS_PER_S
@@ -120,5 +138,6 @@ def said(figures: Figures) -> str:
     return (
         f"forced checkpoints took {figures.forced_percent:g} % of the time"
         f" ({figures.forced_per_s:g} per second), the VM stood still for {figures.paused_percent:g} %,"
+        f" answers waited {figures.wait_percent:g} % of what they would in epochs,"
         f" agreement took {figures.lag_ms:g} ms"
     )

@@ -50,14 +50,9 @@ class EpochPace:
 
     def earliest_ns(self, now: int) -> int:
         """From now to the next one that an answer asks for, if one has just ended."""
-        return max(self._even_at - SAVED_NS - now, self.look_ns)
+        return max(self._even_at - SAVED_NS - now, self.limits.epoch_min_ms * _NS_PER_MS)
 
     @property
     def latest_ns(self) -> int:
         """From the end of one to the next that nobody asks for."""
         return self.limits.epoch_max_ms * _NS_PER_MS
-
-    @property
-    def look_ns(self) -> int:
-        """How often to look whether an answer waits."""
-        return self.limits.epoch_min_ms * _NS_PER_MS
