@@ -289,9 +289,9 @@ class Relay:
         ("control", payload: bytes)       what the peer's agent sent
         ("silent", ms: int)               nothing came for peer_timeout_ms; once until something does
         ("stalled", ms: int)              heartbeats come, their progress stands still; once until it moves
-        ("divergence", nic: int, flow: str, kind: str, detail: str, ms: int)   docs/divergences.md has the
-            kinds; so long an answer of the PVM had waited by then
-        ("hold_limit", nic: int, flow: str, ms: int)    a frame has waited for the SVM's twin
+        ("divergence", nic: int, flow: str, kind: str, detail: str, ms: int, epoch: int)   for the kinds see
+            docs/divergences.md; so long an answer of the PVM had waited by then; the PVM's epoch
+        ("hold_limit", nic: int, flow: str, ms: int, epoch: int)    a frame has waited for the SVM's twin
         ("output", epoch: int)            something that the PVM said in this epoch waits (`watch_output`)
         ("queue_limit", bytes: int)       too much is held or waits to be compared
         ("sent", checkpoint: int, tally: dict[str, int])   all of `send_pages` (checkpoint 0) or `send_state`

@@ -93,8 +93,8 @@ def test_a_pair_feeds_both_and_answers_once(pair: Pair, ram_file: int, svm_file:
     assert get(pair.p.uplink) == answer(b"same")
     put(pair.p.vm, answer(b"this"))
     put(pair.s.vm, answer(b"that"))
-    nic, flow, kind, detail, _ms = pair.p.event("divergence")
-    assert (nic, kind) == (0, "message")
+    nic, flow, kind, detail, _ms, epoch = pair.p.event("divergence")
+    assert (nic, kind, epoch) == (0, "message", 2)
     assert flow == "udp 10.0.0.2:80 > 10.0.0.9:4312"
     assert detail
     assert is_quiet(pair.p.uplink)

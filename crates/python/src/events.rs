@@ -19,8 +19,11 @@ pub(crate) fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny
             kind,
             detail,
             ms,
-        } => ("divergence", nic, flow, kind, detail, ms).into_bound_py_any(py),
-        Event::HoldLimit { nic, flow, ms } => ("hold_limit", nic, flow, ms).into_bound_py_any(py),
+            epoch,
+        } => ("divergence", nic, flow, kind, detail, ms, epoch).into_bound_py_any(py),
+        Event::HoldLimit { nic, flow, ms, epoch } => {
+            ("hold_limit", nic, flow, ms, epoch).into_bound_py_any(py)
+        }
         Event::Output { epoch } => ("output", epoch).into_bound_py_any(py),
         Event::QueueLimit { bytes } => ("queue_limit", bytes).into_bound_py_any(py),
         Event::Sent { checkpoint, tally } => {

@@ -50,6 +50,8 @@ pub enum Event {
         detail: String,
         /// Milliseconds the PVM's answer had waited by then.
         ms: u64,
+        /// The PVM's epoch: the checkpoint that ends it settles this.
+        epoch: u64,
     },
     /// A frame of the PVM waited too long.
     HoldLimit {
@@ -59,6 +61,8 @@ pub enum Event {
         flow: String,
         /// Milliseconds it waited.
         ms: u64,
+        /// See [`Event::Divergence`].
+        epoch: u64,
     },
     /// The PVM said something in this epoch that waits. Told while it is asked for, once per epoch.
     Output {

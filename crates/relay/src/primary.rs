@@ -101,6 +101,7 @@ impl Engine {
     }
 
     fn compared(&mut self, event: Compared) {
+        let epoch = self.compare.epoch();
         match event {
             Compared::Isn { nic, flow, isn } => self.send_isn(nic, &flow, isn),
             Compared::Divergence {
@@ -117,6 +118,7 @@ impl Engine {
                     kind: kind.to_string(),
                     detail,
                     ms: waited_ns / crate::clock::MS,
+                    epoch,
                 });
             }
             Compared::HoldLimit { nic, flow, waited_ns } => {
@@ -126,6 +128,7 @@ impl Engine {
                     nic,
                     flow: flow.to_string(),
                     ms,
+                    epoch,
                 });
             }
             Compared::QueueLimit { bytes } => self.tell(Event::QueueLimit { bytes: bytes as u64 }),

@@ -105,15 +105,15 @@ class RelayEvents:
 
     # --- comparison and checkpoints ---
 
-    def _on_divergence(self, _nic: int, flow: str, kind: str, detail: str, ms: int) -> None:
+    def _on_divergence(self, _nic: int, flow: str, kind: str, detail: str, ms: int, epoch: int) -> None:
         text = f"{flow}: {kind} {detail}"[:_PRINTABLE_DETAIL]
         self._diverged("divergence", text)
-        self.duties.to_primary(checkpoint.Trigger(checkpoint.Reason.MISMATCH, text, ms))
+        self.duties.to_primary(checkpoint.Trigger(checkpoint.Reason.MISMATCH, text, ms, epoch))
 
-    def _on_hold_limit(self, _nic: int, flow: str, ms: int) -> None:
+    def _on_hold_limit(self, _nic: int, flow: str, ms: int, epoch: int) -> None:
         text = f"{flow}: no twin for {ms} ms"
         self._diverged("hold-limit", text)
-        self.duties.to_primary(checkpoint.Trigger(checkpoint.Reason.HOLD_LIMIT, text, ms))
+        self.duties.to_primary(checkpoint.Trigger(checkpoint.Reason.HOLD_LIMIT, text, ms, epoch))
 
     def _on_output(self, epoch: int) -> None:
         self.duties.output_waits(epoch)

@@ -8,7 +8,7 @@ timer per machine; close the link on PeerError.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from colo.model import messages
 from colo.model.errors import NotNowError, PeerError
@@ -231,14 +231,14 @@ class Agent:
     def _relay_event(self, kind: str, *details: object) -> None:
         self.host.run("agent", lambda: self.soon(lambda: self._on_relay(kind, details), kind))
 
-    def _on_relay(self, kind: str, details: tuple[object, ...]) -> None:
+    def _on_relay(self, kind: str, details: tuple[Any, ...]) -> None:
         try:
             if kind == "control":
                 self._control(details[0])
             elif kind in ("link_down", "silent", "stalled"):
                 self.lost(kind)
             elif kind in _LIMITS and isinstance(self.side, PrimarySide):
-                self.side.trigger(kind)
+                self.side.trigger(kind, details[0])
             elif isinstance(self.side, SecondarySide):
                 self.side.arrived(kind, details[0])
         except PeerError as error:

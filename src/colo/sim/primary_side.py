@@ -58,9 +58,9 @@ class PrimarySide(Side):
         period, rest = self.agent.world.period, self.agent.world.rest
         return on.Pace(period or _EPOCH if rest else period, rest)
 
-    def trigger(self, kind: str) -> None:
+    def trigger(self, kind: str, epoch: int) -> None:
         """The relay complains."""
-        self.feed(on.Trigger(_REASONS[kind]))
+        self.feed(on.Trigger(_REASONS[kind], epoch=epoch))
 
     def message(self, message: messages.Received | messages.Loaded | messages.Stored) -> None:
         """The secondary answers."""

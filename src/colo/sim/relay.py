@@ -164,7 +164,7 @@ class Relay:
     def _complain(self, event: str, epoch: int) -> None:
         if epoch not in self._reported:
             self._reported.add(epoch)
-            self._report(event)
+            self._report(event, epoch)
 
     def _check_hold(self) -> None:
         latest = self._host.clock() - _HOLD_LIMIT

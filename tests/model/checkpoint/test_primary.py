@@ -97,28 +97,31 @@ def test_together_the_vm_runs_when_the_secondarys_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "after_steps", "again"),
+    ("trigger", "after_steps", "again"),
     [
-        (Reason.MISMATCH, 0, False),  # before the cut: this checkpoint answers it
-        (Reason.OPERATOR, 0, False),
-        (Reason.MISMATCH, 4, False),  # the secondary still runs the epoch that this checkpoint ends
-        (Reason.HOLD_LIMIT, 1, False),
-        (Reason.MISMATCH, 5, True),  # received: it may be about the next epoch
-        (Reason.OPERATOR, 1, True),
-        (Reason.QUEUE_LIMIT, 4, True),
-        (Reason.MEMORY, 2, False),  # counted before the cut
-        (Reason.MEMORY, 4, True),
-        (Reason.MEMORY, 5, True),
-        (Reason.PERIOD, 5, False),
-        (Reason.OUTPUT, 4, False),
+        (Trigger(Reason.MISMATCH, epoch=1), 0, False),  # before the cut: this checkpoint answers it
+        (Trigger(Reason.OPERATOR), 0, False),
+        (Trigger(Reason.MISMATCH, epoch=1), 4, False),  # of the epoch that this checkpoint ends
+        (Trigger(Reason.HOLD_LIMIT, epoch=1), 1, False),
+        (Trigger(Reason.MISMATCH, epoch=1), 5, False),
+        (Trigger(Reason.MISMATCH, epoch=2), 1, True),  # behind the cut: told once per epoch, so never again
+        (Trigger(Reason.MISMATCH, epoch=2), 4, True),
+        (Trigger(Reason.HOLD_LIMIT, epoch=2), 5, True),
+        (Trigger(Reason.OPERATOR), 1, True),
+        (Trigger(Reason.QUEUE_LIMIT), 4, True),
+        (Trigger(Reason.MEMORY), 2, False),  # counted before the cut
+        (Trigger(Reason.MEMORY), 4, True),
+        (Trigger(Reason.MEMORY), 5, True),
+        (Trigger(Reason.PERIOD), 5, False),
+        (Trigger(Reason.OUTPUT), 4, False),
     ],
 )
 def test_a_trigger_in_flight_makes_one_more_checkpoint_unless_this_one_answers_it(
-    reason: Reason, after_steps: int, *, again: bool
+    trigger: Trigger, after_steps: int, *, again: bool
 ) -> None:
     primary = in_flight("early", after_steps)
-    assert primary.step(Trigger(reason), 0) == ()
-    assert primary.step(Trigger(reason), 0) == ()
+    assert primary.step(trigger, 0) == ()
+    assert primary.step(trigger, 0) == ()
     done: list[PrimaryAction] = []
     for event in EARLY[after_steps:]:
         done += primary.step(event, 0)

@@ -34,11 +34,14 @@ class StepFailed:
 
 @frozen
 class Trigger:
-    """Somebody wants a checkpoint. `waited_ms`: for so long an answer has waited already."""
+    """Somebody wants a checkpoint. `waited_ms`: for so long an answer has waited already; `epoch`: the one of
+    that answer, if it is about one. The checkpoint that ends this epoch settles it, an earlier one does not.
+    """
 
     reason: Reason
     detail: str = ""
     waited_ms: int = 0
+    epoch: int | None = None
 
 
 @frozen

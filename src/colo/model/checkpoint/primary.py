@@ -35,8 +35,6 @@ from colo.model.checkpoint.primary_table import STANDS_STILL, TABLES, Resume, Ru
 from colo.model.errors import PeerError
 from colo.model.table import Fault, blame
 
-_ANSWERED_UNTIL_RECEIVED = frozenset({Reason.MISMATCH, Reason.HOLD_LIMIT})
-"""Until it has received n the secondary runs epoch n at most: what it disagrees about then, n settles."""
 _NOT_REPEATED = frozenset({Reason.PERIOD, Reason.OUTPUT})
 """One that is in flight is as good."""
 _IN_FLIGHT = frozenset({State.SENDING, State.LOADING})
@@ -143,7 +141,7 @@ class Primary:
         return self.state in _IN_FLIGHT and self.state not in self._stands_still
 
     def _coalesce(self, trigger: Trigger) -> None:
-        settled = self.state is not State.LOADING and trigger.reason in _ANSWERED_UNTIL_RECEIVED
+        settled = trigger.epoch is not None and trigger.epoch <= self.checkpoint
         if trigger.reason is Reason.MEMORY:  # counted before this one's cut, and nothing is written since
             settled = self.state in self._stands_still
         if not settled and trigger.reason not in _NOT_REPEATED:
