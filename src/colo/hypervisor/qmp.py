@@ -131,8 +131,12 @@ class Qmp:
             os.close(writer)
         return reader
 
+    async def send_fd(self, name: str, fd: int) -> None:
+        """Give QEMU a descriptor, as `fd:name` for its commands; ours stays ours to close."""
+        await self._pass_fd(fd)
+        await self.execute("getfd", {"fdname": name})
+
     async def _pass_fd(self, fd: int) -> None:
-        """For a `getfd` that follows; ours stays ours to close."""
         try:
             self._client.send_fd_scm(fd)
         except (QMPError, OSError) as error:
