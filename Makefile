@@ -20,6 +20,7 @@ check: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy -p bench
 	$(BIN)/mypy tools
 	cargo fmt --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings

@@ -38,7 +38,7 @@ class Usage:
 
 def usages(pair: Pair) -> dict[str, Usage]:
     """Of each host's agent and QEMU, as `alpha agent`."""
-    found = {}
+    found: dict[str, Usage] = {}
     for name in HOSTS:
         host = pair.hosts[name]
         assert host.qemu is not None
