@@ -16,6 +16,7 @@ from bench.checkpoint.processes import usages, used
 from bench.checkpoint.summary import of_secondary, summary
 from bench.checkpoints import collect
 from bench.laboratory import ended, stopped
+from colo.hypervisor.host_memory import available
 from colo.lab.pair import HOSTS, Guest, Options, Pair
 
 if TYPE_CHECKING:
@@ -29,13 +30,11 @@ _WARM_UP_S = 3.0
 _STOP = "/write?pages=0"
 _SPARE_MIB = 2048
 """What a pair takes besides its RAM, with the copies of what is in use of that."""
-_MEMORY = Path("/proc/meminfo")
 
 
 def room_for(setup: Setup) -> str:
     """Why this pair does not fit into this machine's memory; nothing if it does."""
-    lines = (line.split() for line in _MEMORY.read_text().splitlines())
-    free_mib = next(int(words[1]) for words in lines if words[0] == "MemAvailable:") >> 10
+    free_mib = available() >> 20
     need = 2 * setup.memory_mib + _SPARE_MIB
     return f"needs {need} MiB, {free_mib} are free" if free_mib < need else ""
 

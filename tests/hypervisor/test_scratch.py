@@ -64,9 +64,8 @@ def test_no_room_anywhere_is_an_error_with_numbers_and_leaves_nothing(mount: Pat
 def test_more_than_the_host_can_give_is_an_error_with_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal:       24 kB\nMemAvailable:    7168 kB\n")
-    monkeypatch.setattr(scratch, "_MEMINFO", meminfo)
+    (tmp_path / "meminfo").write_text("MemTotal:       24 kB\nMemAvailable:    7168 kB\n")
+    monkeypatch.setattr(scratch, "_PROC", tmp_path)
     make_scratch(tmp_path, 7 * MIB).close()
     with pytest.raises(StateFolderError, match=r"8 MiB of guest memory \(only 7 MiB are available\)"):
         make_scratch(tmp_path, 8 * MIB)

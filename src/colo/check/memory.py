@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colo.check.finding import Finding, fail, ok, warn
+from colo.hypervisor.host_memory import available as available_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ def swap(proc: Path = _PROC) -> Finding:
 
 def largest(proc: Path = _PROC) -> Finding:
     """Without a VM to measure against: how large one could be, by the arithmetic of `room`."""
-    available = _available_mib(proc)
+    available = available_memory(proc) // MIB
     text = (
         f"{available} MiB are available: enough for a VM of {available // 3} MiB with all that a pair needs"
     )
@@ -58,7 +59,7 @@ def room(config: Config, proc: Path = _PROC) -> Finding:
     name = "memory"
     memory, staging = config.vm.memory_mib, config.checkpoint.max_staging_mib
     needed = 2 * memory + min(memory, staging)
-    available = _available_mib(proc)
+    available = available_memory(proc) // MIB
     folder = _ram_folder(config, proc)
     if folder is None:
         return fail(
@@ -71,11 +72,6 @@ def room(config: Config, proc: Path = _PROC) -> Finding:
     if free < memory:
         return fail(name, text, f"make it larger: mount -o remount,size={memory + free + 64}M {folder}")
     return ok(name, text)
-
-
-def _available_mib(proc: Path) -> int:
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", (proc / "meminfo").read_text(), re.MULTILINE)
-    return int(found[1]) // 1024 if found else 0
 
 
 def _ram_folder(config: Config, proc: Path) -> Path | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,11 +14,12 @@ from pathlib import Path
 import attrs
 
 from colo.errors import StateFolderError
+from colo.hypervisor.host_memory import available
 
 MIB = 1 << 20
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made here is private (0700) and unpredictable
-_MOUNTS = Path("/proc/self/mountinfo")
-_MEMINFO = Path("/proc/meminfo")
+_PROC = Path("/proc")
+_MOUNTS = _PROC / "self/mountinfo"
 _HUGE = Path("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
 """`[force]`: huge pages in every tmpfs, whatever its mount says (Linux, admin-guide/mm/transhuge)."""
 
@@ -52,9 +52,9 @@ def make_scratch(run_dir: Path, size: int, fallback: Path = _SHARED_MEMORY) -> S
     Raises `StateFolderError` when neither place has the room, or the host has not that much memory now. That
     it will have it when the VM uses it, is not sure.
     """
-    if (available := _available()) < size:
+    if (free := available(_PROC)) < size:
         raise StateFolderError(
-            f"no place for {size // MIB} MiB of guest memory (only {available // MIB} MiB are available)",
+            f"no place for {size // MIB} MiB of guest memory (only {free // MIB} MiB are available)",
             "free memory, or lower vm.memory_mib",
         )
     reasons = []
@@ -72,12 +72,6 @@ def make_scratch(run_dir: Path, size: int, fallback: Path = _SHARED_MEMORY) -> S
         f"no place for {size // MIB} MiB of guest memory ({'; '.join(reasons)})",
         "free memory, make the tmpfs larger (mount -o remount,size=...), or lower vm.memory_mib",
     )
-
-
-def _available() -> int:
-    """What the host can give without swapping; proc(5), MemAvailable."""
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", _MEMINFO.read_text(), re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
 
 
 def _create(path: Path, size: int) -> int:
