@@ -80,11 +80,6 @@ class _World:
         return lambda *_: None
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 _SETTLED = (State.RUNNING, State.RESTING, State.READY, State.EMPTY, State.LOST)
 
 

@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def on_disk(folder: Path) -> int:
     token = json.loads((folder / "token.json").read_bytes())["token"]
     assert isinstance(token, int)

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 _TURN = count()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
+    """Of all tests here: pairs that last for a file need one that does, too."""
     return "asyncio"
 
 

@@ -53,11 +53,6 @@ exit 1
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def pair(
     tmp_path_factory: pytest.TempPathFactory, cache: Path, guest: GuestImage
 ) -> AsyncIterator[Pair]:

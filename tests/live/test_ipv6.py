@@ -21,11 +21,6 @@ LOCKSTEP = Options(checkpoint={"period_ms": 0})
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def pair(
     lab_guests: tuple[Guest, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Pair]:

@@ -24,11 +24,6 @@ LOCKSTEP = Options(checkpoint={"period_ms": 0})
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def lasting(
     lab_guests: tuple[Guest, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Pair]:

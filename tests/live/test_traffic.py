@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(180)]
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module", params=[0, -1], ids=["oldest", "newest"])
 async def pair(
     request: pytest.FixtureRequest, lab_guests: tuple[Guest, ...], tmp_path_factory: pytest.TempPathFactory

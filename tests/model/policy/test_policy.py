@@ -16,7 +16,7 @@ from colo.model.policy.machine import LONGEST, SETTLE_NS, Policy
 from colo.model.policy.table import RESTS, STAY, TABLE, Finding, State, To
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 S, MS = 1_000_000_000, 1_000_000
 LIMITS = Limits()
@@ -282,29 +282,30 @@ events = st.one_of(
     st.just(Tick()),
 )
 steps = st.lists(st.tuples(st.sampled_from([0, MS, 50 * MS, S, 6 * S, 40 * S]), events), max_size=200)
+Steps = list[tuple[int, Done | Gauge | Waits | Tick]]
+
+
+def live_through(taken: Steps) -> Iterator[Trace]:
+    """The same trace after each step."""
+    trace = begin()
+    for wait, event in taken:
+        trace.now += wait
+        trace.feed(event)
+        yield trace
 
 
 @settings(max_examples=300)
 @given(steps)
-def test_whatever_is_measured_the_changes_of_mode_are_bounded(
-    trace_of: list[tuple[int, Done | Gauge | Waits | Tick]],
-) -> None:
+def test_whatever_is_measured_the_changes_of_mode_are_bounded(taken: Steps) -> None:
     trace = begin()
-    for wait, event in trace_of:
-        trace.now += wait
-        trace.feed(event)
+    for trace in live_through(taken):
         account(trace.policy, trace.now)
     assert_bounded(trace)
 
 
 @given(steps)
-def test_a_timer_that_is_due_is_never_due_again_at_once(
-    trace_of: list[tuple[int, Done | Gauge | Waits | Tick]],
-) -> None:
-    trace = begin()
-    for wait, event in trace_of:
-        trace.now += wait
-        trace.feed(event)
+def test_a_timer_that_is_due_is_never_due_again_at_once(taken: Steps) -> None:
+    for trace in live_through(taken):
         timer = trace.policy.next_timer()
         if timer is not None and timer <= trace.now:
             trace.feed(Tick() if trace.policy.rests else Gauge(0, 0, 0))
