@@ -40,21 +40,21 @@ impl BlankPages {
         if self.ended {
             return None;
         }
-        let Some(first) = self.take_run() else {
+        if self.pages.run_from(self.next).is_none() {
             return Some(self.end(out));
-        };
+        }
         let mut writer = PagesWriter::new(out, 0, None);
         let encoder = self.encoder.clone();
         let mut state = encoder.lock();
-        let mut run = Some(first);
-        for left in (0..RUNS_PER_MESSAGE).rev() {
-            let Some(Range { start, end }) = run else { break };
+        for _ in 0..RUNS_PER_MESSAGE {
+            let Some(Range { start, end }) = self.take_run() else {
+                break;
+            };
             let count = u32::try_from(end - start).ok()?;
             writer.put(start, &Content::Zeros(count));
             state.zeros_sent(start..end).ok()?;
             self.sum.add_zeros(start, count);
             tally.zero += end - start;
-            run = if left > 0 { self.take_run() } else { None };
         }
         Some(PAGES)
     }

@@ -29,7 +29,7 @@ impl Outlet {
                 flow: key.flow,
                 kind,
                 detail,
-                waited_ns: self.now.saturating_sub(oldest.unwrap_or(self.now)),
+                waited_ns: self.waited(oldest),
             });
         }
     }
@@ -41,12 +41,17 @@ impl Outlet {
             kind: mismatch.kind,
             epoch,
             at: self.now,
-            held_ns: self.now.saturating_sub(oldest.unwrap_or(self.now)),
+            held_ns: self.waited(oldest),
             offset: mismatch.offset,
             primary: mismatch.primary,
             secondary: mismatch.secondary,
             detail: mismatch.detail,
         });
+    }
+
+    /// Nanoseconds since then; 0 where nothing waits.
+    fn waited(&self, since: Option<u64>) -> u64 {
+        self.now.saturating_sub(since.unwrap_or(self.now))
     }
 
     pub(crate) fn suspect(&mut self, key: Key, epoch: u64, now: u64) {

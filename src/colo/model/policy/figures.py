@@ -111,7 +111,6 @@ class Figures:
 class _Look:
     """What a gauge said of the time since the one before."""
 
-    at: int
     lag_ns: int
     wait_percent: float
 
@@ -123,7 +122,7 @@ class Window:
     """
 
     _done: deque[tuple[int, Done]] = field(factory=lambda: deque(maxlen=KEPT))
-    _looks: deque[_Look] = field(factory=lambda: deque(maxlen=KEPT))
+    _looks: deque[tuple[int, _Look]] = field(factory=lambda: deque(maxlen=KEPT))
     _since_look: deque[Done] = field(factory=lambda: deque(maxlen=KEPT))
     _agreed: int = 0
 
@@ -145,17 +144,15 @@ class Window:
         active = gauge.held > 0 or agreed != 0
         wait = _wait_share(self._since_look, max(agreed, 0))
         self._since_look.clear()
-        self._looks.append(_Look(now, gauge.lag_ns if active else 0, wait))
+        self._looks.append((now, _Look(gauge.lag_ns if active else 0, wait)))
 
     def figures(self, now: int) -> Figures:
         """Of the window that ends now."""
-        begin = now - WINDOW_NS
-        while self._done and self._done[0][0] <= begin:
-            self._done.popleft()
-        while self._looks and self._looks[0].at <= begin:
-            self._looks.popleft()
+        for seen in (self._done, self._looks):
+            while seen and seen[0][0] <= now - WINDOW_NS:
+                seen.popleft()
         done = [one for _, one in self._done]
-        looks = self._looks if len(self._looks) >= WINDOW_NS // TICK_NS else ()
+        looks = [look for _, look in self._looks] if len(self._looks) >= WINDOW_NS // TICK_NS else []
         return Figures(
             forced_percent=_share(one.waited_ns + one.took_ns for one in done),
             paused_percent=_share(one.pause_ns for one in done),
