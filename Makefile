@@ -9,12 +9,12 @@ CACHE := $(or $(COLO_CACHE),.cache)
 setup:
 	python3 tools/setup.py
 
-# colo-core needs Python to link against; pytest covers it. Live tests are one at a time: each has two VMs, and deadlines.
+# colo-core needs Python to link against; pytest covers it. Live tests are two at a time: each has two VMs, and deadlines.
 test: setup
 	COLO_QEMU=$(or $(COLO_QEMU),$(abspath $(CACHE))/qemu/10.0/qemu-system-x86_64) \
 		cargo test --quiet --workspace --exclude colo-core
 	$(BIN)/python -m pytest -m "not live" --numprocesses auto --dist loadfile
-	$(BIN)/python -m pytest -m live
+	$(BIN)/python -m pytest -m live --numprocesses 2 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check

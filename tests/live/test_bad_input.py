@@ -273,6 +273,7 @@ def test_without_a_witness_nothing_starts(tmp_path: Path, host: LoneHost, certif
         ((), "there is no bridge 'nobridge' on this host", "make it: ip link add nobridge type bridge"),
         (NO_ADMIN, f"cannot create the tap device '{TAP}': Operation not permitted", "give CAP_NET_ADMIN"),
     ],
+    ids=["no-bridge", "no-privilege"],
 )
 def test_an_uplink_that_cannot_be_made_is_told_and_leaves_no_device(
     host: LoneHost, through: tuple[str, ...], message: str, hint: str

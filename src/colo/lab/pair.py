@@ -212,10 +212,19 @@ class Pair:
             yield client
 
     async def status(self, name: str) -> Status:
-        """Of one agent; remembers its QEMU, so that the host can be struck."""
-        async with self.agent(name) as client:
-            status = await client.status()
-        self.hosts[name].runs(status.qemu_pid)
+        """Of one agent; remembers its QEMU, so that the host can be struck. One that has ended is told with
+        its exit status (negative: the signal).
+        """
+        host = self.hosts[name]
+        try:
+            async with self.agent(name) as client:
+                status = await client.status()
+        except AgentUnreachableError as error:
+            if (code := host.agent.ended()) is None:
+                raise
+            said = host.agent.log.read_text()[-2000:]
+            raise ColoError(f"the agent of {name} ended with {code}: {said}") from error
+        host.runs(status.qemu_pid)
         return status
 
     async def protect(self, name: str) -> AsyncIterator[Progress]:
@@ -259,8 +268,6 @@ class Pair:
         return status
 
     async def _answers(self, host: Host) -> bool:
-        if host.agent.ended() is not None:
-            raise ColoError(f"the agent of {host.name} ended: {host.agent.log.read_text()[-2000:]}", "")
         try:
             await self.status(host.name)
         except AgentUnreachableError:
