@@ -11,7 +11,7 @@ mod common;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
-use common::{Scratch, Writer, accept, shim};
+use common::{Scratch, Writer, accept, connection, shim};
 
 /// Prints what the shim left in the environment, and whether a child has it mapped.
 const PROGRAM: &str =
@@ -77,20 +77,7 @@ fn a_program_that_may_not_have_one_says_so() {
         .env("SOCK", &socket)
         .stdin(Stdio::null());
     let mut child = command.spawn().unwrap();
-    let mut waits = [rustix::event::PollFd::new(
-        &listener,
-        rustix::event::PollFlags::IN,
-    )];
-    let patience = rustix::time::Timespec {
-        tv_sec: 10,
-        tv_nsec: 0,
-    };
-    assert_eq!(
-        rustix::event::poll(&mut waits, Some(&patience)),
-        Ok(1),
-        "the program did not start"
-    );
-    let (stream, _) = listener.accept().unwrap();
+    let stream = connection(&listener);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     let Err(colo_ram::Error::Shim(error)) = colo_ram::receive_uffd(&stream, deadline) else {
         panic!()

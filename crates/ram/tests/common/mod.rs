@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions, remove_file};
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Deref;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
@@ -14,6 +14,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use colo_ram::{GuestRam, HandedOver, PAGE, PageSet, receive_uffd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Maps argv[1]; reads lines `command`, executes it as Python and answers with a line of its result.
 const WRITER: &str = r#"
@@ -237,10 +241,18 @@ impl Follower {
     }
 }
 
+/// Who connects; a test fails when nobody does.
+pub fn connection(listener: &UnixListener) -> UnixStream {
+    let timeout = Timespec::try_from(DEADLINE).unwrap();
+    let mut waiting = [PollFd::new(listener, PollFlags::IN)];
+    let ready = retry_on_intr(|| poll(&mut waiting, Some(&timeout))).unwrap();
+    assert_eq!(ready, 1, "nobody connected within {DEADLINE:?}");
+    listener.accept().unwrap().0
+}
+
 /// `None` when the kernel gives no userfaultfd to the process.
 pub fn accept(listener: &UnixListener) -> Option<HandedOver> {
-    let (stream, _) = listener.accept().unwrap();
-    match receive_uffd(&stream, Instant::now() + Duration::from_secs(10)) {
+    match receive_uffd(&connection(listener), Instant::now() + DEADLINE) {
         Ok(handed) => Some(handed),
         Err(colo_ram::Error::Shim(_)) => None,
         Err(error) => panic!("{error}"),
