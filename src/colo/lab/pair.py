@@ -35,6 +35,7 @@ HOSTS = ("alpha", "beta")
 CLIENT, WITNESS = "client", "witness"
 MANAGEMENT = {"alpha": "10.99.0.1", "beta": "10.99.0.2", WITNESS: "10.99.0.3"}
 CLIENT_ADDRESS, CLIENT_ADDRESS6 = "10.77.0.1", "fd77::1"
+_END_S = 5.0
 _START_S = 30.0
 _BOOT_S = 60.0
 _POLL_S = 0.05
@@ -215,16 +216,17 @@ class Pair:
         """Of one agent; remembers its QEMU, so that the host can be struck. One that has ended is told with
         its exit status (negative: the signal).
         """
-        host = self.hosts[name]
         try:
-            async with self.agent(name) as client:
-                status = await client.status()
+            return await self._asked(name)
         except AgentUnreachableError as error:
-            if (code := host.agent.ended()) is None:
-                raise
-            said = host.agent.log.read_text()[-2000:]
-            raise ColoError(f"the agent of {name} ended with {code}: {said}") from error
-        host.runs(status.qemu_pid)
+            # Its socket is closed a moment before it has ended.
+            code = await anyio.to_thread.run_sync(self.hosts[name].agent.wait, _END_S)
+            raise ColoError(f"the agent of {name} ended with {code}", f"read agent-{name}.log") from error
+
+    async def _asked(self, name: str) -> Status:
+        async with self.agent(name) as client:
+            status = await client.status()
+        self.hosts[name].runs(status.qemu_pid)
         return status
 
     async def protect(self, name: str) -> AsyncIterator[Progress]:
@@ -268,8 +270,10 @@ class Pair:
         return status
 
     async def _answers(self, host: Host) -> bool:
+        if host.agent.ended() is not None:
+            raise ColoError(f"the agent of {host.name} ended: {host.agent.log.read_text()[-2000:]}", "")
         try:
-            await self.status(host.name)
+            await self._asked(host.name)
         except AgentUnreachableError:
             return False
         return True
