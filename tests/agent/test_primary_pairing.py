@@ -40,12 +40,14 @@ class _Relay:
     loop_lives: threading.Event = field(factory=threading.Event)
     read: bool | None = None
     tells_output: bool | None = None
+    link_is_down: bool = False
 
     def watch_output(self, on: bool) -> None:  # noqa: FBT001 - the relay's signature
         self.tells_output = on
 
     def cut(self, _checkpoint: int) -> None:
-        pass
+        if self.link_is_down:
+            raise RuntimeError("the link is not up")
 
     def commit(self, _checkpoint: int) -> None:
         pass
@@ -117,6 +119,26 @@ async def test_a_peer_that_is_lost_before_the_stop_has_begun_lets_the_vm_run() -
         await pairing.end()
     assert vm.calls == ["cont"]
     assert roles == [PeerLost("silent")]
+
+
+async def test_a_link_that_is_down_at_the_cut_ends_the_pairing_and_the_vm_runs_on() -> None:
+    """A host that was frozen with its VM stopped: the relay knows before the loop that the link has ended."""
+    vm = _Vm()
+    roles: list[Any] = []
+    async with anyio.create_task_group() as tasks:
+        pairing = _pairing(tasks, _Relay(link_is_down=True), vm, posted := [], [], roles.append)
+        pairing.feed(events.Trigger(events.Reason.FIRST), 0)
+        pairing.feed(events.VmStopped(), 0)
+        (failed,) = posted
+        posted.clear()
+        pairing.feed(failed, 0)
+        with anyio.fail_after(_PATIENCE_S):
+            while not posted:  # noqa: ASYNC110 - `post` is a plain function
+                await anyio.sleep(0.001)
+        pairing.feed(posted.pop(), 0)
+        await pairing.end()
+    assert vm.calls == ["cont"]
+    assert roles == [PeerLost("checkpoint 1 failed at cut: the link is not up")]
 
 
 async def _stopped(relay: _Relay, vm: _Vm) -> tuple[list[Any], list[messages.Message]]:

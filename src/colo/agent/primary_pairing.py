@@ -12,7 +12,7 @@ from colo import _core
 from colo.agent.memory_watch import MemoryWatch
 from colo.agent.pacing import Pacing
 from colo.agent.precopy import Copied, PreCopy
-from colo.agent.steps import Steps
+from colo.agent.steps import FAILURES, Steps
 from colo.model import messages
 from colo.model.checkpoint import actions, events
 from colo.model.checkpoint.primary import Primary
@@ -210,13 +210,13 @@ class PrimaryPairing:
             case actions.PauseIngressAndStop(n):
                 self._begin(n)
             case actions.MarkCut(n):
-                self.relay.cut(n)
+                self._cut(n)
             case actions.SaveState():
                 self._steps.start("save", self._save)
             case actions.CollectPages():
                 self._steps.start("collect", self._collect)
             case actions.ResumeVm():
-                self._steps.start("resume", self._resume)
+                self._steps.start(events.RESUME, self._resume)
             case actions.SendState(n):
                 self._steps.start("send", partial(self._send, n))
             case actions.Commit(n):
@@ -234,6 +234,12 @@ class PrimaryPairing:
                 self.tell_role(role.VmDied(why))
             case _:
                 assert_never(action)
+
+    def _cut(self, n: int) -> None:
+        try:
+            self.relay.cut(n)
+        except FAILURES as error:  # the link may be down, and its end not be heard of yet
+            self.post(events.StepFailed("cut", str(error)))
 
     # --- the steps ---
 

@@ -104,13 +104,13 @@ class PrimarySide(Side):
                 relay.pause_ingress()
                 self.later("stop", self._stop)
             case do.MarkCut(checkpoint):
-                relay.cut(checkpoint)
+                self._cut(checkpoint)
             case do.SaveState():
                 self.later("save", self._save)
             case do.CollectPages():
                 self.later("collect", self._collect)
             case do.ResumeVm():
-                self.later("resume", self._resume)
+                self.later(on.RESUME, self._resume)
             case do.SendState(checkpoint):
                 damaged = self.agent.world.fails(self.agent.host)
                 state = State(checkpoint, self._ram, self._device, damaged)
@@ -126,6 +126,12 @@ class PrimarySide(Side):
                 self.agent.feed(role.PeerLost(why))
             case do.DeclareVmLost(why):
                 self.agent.feed(role.VmDied(why))
+
+    def _cut(self, checkpoint: int) -> None:
+        try:
+            self.agent.relay.cut(checkpoint)
+        except RuntimeError as error:
+            self.report(on.StepFailed("cut", str(error)))
 
     def _stop(self) -> on.VmStopped:
         self.vm.stop()

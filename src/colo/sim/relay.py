@@ -189,7 +189,9 @@ class Relay:
             self.uplink(request)
 
     def cut(self, checkpoint: int) -> None:
-        """The VM's frames belong to the next epoch from here on."""
+        """The VM's frames belong to the next epoch from here on. Raises RuntimeError: the link is down."""
+        if self._link is None:
+            raise RuntimeError("the link is not up")
         self.mode = "primary"
         self.epoch = checkpoint + 1
         self.send(Cut(checkpoint))

@@ -203,6 +203,16 @@ def test_a_vm_that_cannot_be_resumed_is_lost_and_the_secondary_is_kept() -> None
         assert isinstance(lost, DeclareVmLost)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_second_step_that_fails_while_the_vm_is_resumed_does_not_end_the_vm(mode: Resume) -> None:
+    """One that was cut short may have failed before."""
+    primary = in_flight(mode, 1)
+    assert primary.step(StepFailed("cut", "the link is not up"), 0) == (ResumeVm(1),)
+    assert primary.step(StepFailed("collect", "tracking is lost"), 0) == ()
+    (lost,) = primary.step(VmResumed(), 1)
+    assert isinstance(lost, DeclareSecondaryLost)
+
+
 def test_a_vm_that_hangs_in_resuming_is_lost_at_the_second_deadline() -> None:
     primary = in_flight("early", 3)
     assert primary.handle_timer(PAUSE) == ()

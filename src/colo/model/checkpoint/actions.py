@@ -31,7 +31,9 @@ class PauseIngressAndStop(_OfCheckpoint):
 
 
 class MarkCut(_OfCheckpoint):
-    """The VM is stopped: mark the cut in every channel (network in and out, disk)."""
+    """The VM is stopped: mark the cut in every channel (network in and out, disk). *Reports* only a failure:
+    the link may be gone before anybody has said so.
+    """
 
 
 class CollectPages(_OfCheckpoint):

@@ -21,9 +21,15 @@ class Reason(Enum):
     MODE = "mode"
 
 
+RESUME = "resume"
+"""The step of ResumeVm, as StepFailed names it."""
+
+
 @frozen
 class StepFailed:
-    """Report: the action under way failed for good, or passed its own deadline."""
+    """Report: the action under way failed for good, or passed its own deadline. MarkCut, which is done at
+    once, reports only this, if it fails.
+    """
 
     step: str
     why: str

@@ -20,6 +20,7 @@ from colo.model.checkpoint.actions import (
     SayPlan,
 )
 from colo.model.checkpoint.events import (
+    RESUME,
     Deadline,
     LoadedByPeer,
     Pace,
@@ -120,7 +121,9 @@ class Primary:
                 return (ResumeVm(self.checkpoint),) if rule is Rule.ABORT else ()
             case Rule.GIVE_UP, _:
                 return self._end(DeclareSecondaryLost(self._sentence(event)))
-            case Rule.VM_LOST, _:
+            case Rule.IF_RESUME, StepFailed() if event.step != RESUME:
+                pass  # one that was cut short
+            case Rule.IF_RESUME | Rule.VM_LOST, _:
                 return self._end(DeclareVmLost(self._sentence(event)))
         return ()
 

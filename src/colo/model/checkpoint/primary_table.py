@@ -67,6 +67,7 @@ class Rule(Enum):
     AWAIT_RESUME = "the VM is being resumed already: give the secondary up when it runs"
     GIVE_UP = "the VM runs: give the secondary up"
     VM_LOST = "the VM cannot be resumed: let the secondary take over"
+    IF_RESUME = "if it is the resumption: let the secondary take over"
     IGNORE = "nothing"
 
 
@@ -139,7 +140,8 @@ _COMMON: Mapping[State, Mapping[type, Entry]] = {
     State.ABORTING: {
         Pace: Rule.PACE,
         VmResumed: Rule.GIVE_UP,
-        **each(Rule.VM_LOST, StepFailed, Deadline),
+        StepFailed: Rule.IF_RESUME,
+        Deadline: Rule.VM_LOST,
         # The step that was cut short may still report, and the peer does not know yet.
         **each(Rule.IGNORE, VmStopped, StateSaved, PagesCollected, Trigger, PeerLost, *_FROM_PEER),
     },
