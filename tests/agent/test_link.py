@@ -16,7 +16,7 @@ from colo.agent.relay_events import RelayEvents
 from colo.agent.seen_token import SeenToken
 from colo.config import NicConfig, UnixUplink, VmConfig
 from colo.errors import ColoError, PeerIncompatibleError, PeerUnreachableError, RefusedError
-from colo.hypervisor import Inventory, Platform
+from colo.hypervisor import Inventory, Platform, QemuProgram
 from colo.model import messages
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def scene(tmp_path: Path, vm: VmConfig) -> Iterator[Scene]:
     played: Any = relay
     link = Link(
         config,
-        Platform("7.2.22", "tcg", Inventory("pc-q35-7.2", "", "", "")),
+        Platform(QemuProgram("qemu", (7, 2, 22), frozenset()), "tcg", Inventory("pc-q35-7.2", "", "", "")),
         played,
         tls,
         seen,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -273,6 +274,17 @@ async def test_nonsense_for_an_answer_is_an_error_not_a_crash(tmp_path: Path, an
             with pytest.raises(AgentUnreachableError):
                 await client.status()
         tasks.cancel_scope.cancel()
+
+
+async def test_whoever_asks_does_not_read_the_authorities_of_the_web_first(
+    agent: PlayedAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[object] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **_: read.append(args))
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *args, **_: read.append(args))
+    async with running(agent, tmp_path), AgentClient(tmp_path) as client:
+        await client.status()
+    assert read == []
 
 
 async def test_the_socket_is_private(agent: PlayedAgent, tmp_path: Path) -> None:

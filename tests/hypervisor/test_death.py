@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+import attrs
 import pytest
 from counting import Ram
 
 from colo.errors import QemuError, StateFolderError
-from colo.hypervisor import QemuDiedError, QmpTimeoutError, end_leftover
+from colo.hypervisor import QemuDiedError, QmpTimeoutError, end_leftover, probe
 from colo.hypervisor.leftover import write_pid_file
 
 if TYPE_CHECKING:
@@ -46,6 +47,17 @@ async def test_ctrl_c_for_the_agent_is_not_for_qemu_and_the_scheduler_takes_both
     async with start(qemu) as vm:
         assert os.getpgid(vm.pid) == vm.pid
         assert os.getsid(vm.pid) == os.getsid(0)
+
+
+async def test_a_qemu_that_is_another_one_by_now_is_not_run(start: Start, qemu: Path, memory: Path) -> None:
+    before = attrs.evolve(await probe(str(qemu)), version=(6, 2, 0))
+    with pytest.raises(ExceptionGroup) as caught:
+        async with start(qemu, options={"program": before}):
+            pass
+    (error,) = caught.value.exceptions
+    assert isinstance(error, QemuError)
+    assert f"is version {(await probe(str(qemu))).version_text} now, and was 6.2.0" in str(error)
+    assert not list((memory / "vm").iterdir())
 
 
 async def test_a_save_ends_with_qemu(start: Start, qemu: Path) -> None:

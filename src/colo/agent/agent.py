@@ -56,10 +56,10 @@ async def run(config: Config, *, boot: bool = False, capture: Path | None = None
     """
     if capture is not None:
         captures.prepare(capture)
-    await probe(config.vm.qemu)  # a QEMU that is none is told before anything is made
+    program = await probe(config.vm.qemu)  # a QEMU that is none is told before anything is made
     with ExitStack() as stack:
         control = stack.enter_context(claim_run_dir(config.agent.run_dir))
-        platform = await try_out(config.vm, config.agent.run_dir, config.timing.qmp_timeout_ms)
+        platform = await try_out(config.vm, config.agent.run_dir, config.timing.qmp_timeout_ms, program)
         stack.enter_context(hold_folder(config.agent.state_dir, "give this VM its own agent.state_dir"))
         seen = SeenToken(config.agent.state_dir, config.vm.name)
         listener = stack.enter_context(closing(listen(config.agent.listen)))
@@ -186,6 +186,7 @@ def _assemble(config: Config, platform: Platform, relay: Relay, seen: SeenToken,
     protection = Protection(loop, link, tasks)
     duties = Duties(
         config,
+        platform,
         relay,
         inbox,
         journal,

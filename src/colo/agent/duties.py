@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from colo.agent.measures import Measures
     from colo.agent.precopy import Copied
     from colo.config import Config
-    from colo.hypervisor import QemuEvent
+    from colo.hypervisor import Platform, QemuEvent
 
 _log = structlog.get_logger()
 
@@ -43,6 +43,7 @@ class Duties:
     """The VM or replica of this host and its pairing, as the role machine wants them."""
 
     config: Config
+    platform: Platform
     relay: Relay
     inbox: Inbox
     journal: Journal
@@ -116,7 +117,7 @@ class Duties:
 
     async def _start_qemu(self) -> LocalVm:
         self.failure = None
-        vm = await LocalVm.start(self.config, self.relay, self.tasks, self._qemu_event)
+        vm = await LocalVm.start(self.config, self.platform.program, self.relay, self.tasks, self._qemu_event)
         self.vm = vm
 
         async def watch() -> None:

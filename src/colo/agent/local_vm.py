@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from colo._core import GuestRam, Relay, Tracker
     from colo.config import Config
-    from colo.hypervisor import QemuEvent
+    from colo.hypervisor import QemuEvent, QemuProgram
     from colo.network import Cable
 
 TrackerKind = Literal["pagemap-scan", "soft-dirty", "compare"]
@@ -46,7 +46,12 @@ class LocalVm:
 
     @classmethod
     async def start(
-        cls, config: Config, relay: Relay, tasks: TaskGroup, on_event: Callable[[QemuEvent], None]
+        cls,
+        config: Config,
+        program: QemuProgram,
+        relay: Relay,
+        tasks: TaskGroup,
+        on_event: Callable[[QemuEvent], None],
     ) -> LocalVm:
         """QEMU up, its network cards attached to the relay. Raises ColoError; nothing is left then."""
         async with _cables(config) as cables:
@@ -55,6 +60,7 @@ class LocalVm:
                 config.agent.run_dir / "vm",
                 tasks,
                 timeout_ms=config.timing.qmp_timeout_ms,
+                program=program,
                 taps={number: cable.near for number, cable in cables.items()},
                 uffd_source=_core,
                 on_event=on_event,

@@ -68,19 +68,21 @@ class Hypervisor:
         tasks: TaskGroup,
         *,
         timeout_ms: int,
+        program: QemuProgram | None = None,
         taps: Mapping[int, int] | None = None,
         uffd_source: UffdSource | None = None,
         on_event: Callable[[QemuEvent], None] = lambda _: None,
     ) -> Hypervisor:
         """Start QEMU with the VM stopped, ready for saves and loads.
 
-        `timeout_ms` is the deadline of each QMP command; `taps` are the descriptors of the cards with
+        `timeout_ms` is the deadline of each QMP command; `program` is what `probe` said of QEMU before, which
+        is asked otherwise; `taps` are the descriptors of the cards with
         offloads, by number, which QEMU inherits; `tasks` gets the task that watches the process;
         `on_event` is called with every event of QEMU's; without `uffd_source` (normally `colo._core`) there
         is no userfaultfd. Raises `QemuError`, and `StateFolderError` when there is no room; nothing is left
         behind then.
         """
-        program = await probe(vm.qemu)
+        program = program or await probe(vm.qemu)
         accel = choose_accel(vm.accel, program)
         shim = uffd_source.uffd_shim() if uffd_source else None
         with ExitStack() as undo:
@@ -92,6 +94,7 @@ class Hypervisor:
             try:
                 uffd, why_no_uffd = await _uffd(uffd_source, launched, undo)
                 await qmp.connect(launched.control, _START_S + _START_S_PER_GIB * vm.memory_mib / 1024)
+                _check_version(program, qmp)
                 launched.scratch.forget_ram()
                 saver, loader = StateSaver(qmp), StateLoader(qmp, launched.scratch.folder)
                 await saver.prepare()
@@ -218,6 +221,15 @@ async def _uffd(source: UffdSource | None, launched: Launched, undo: ExitStack) 
         return None, str(error) or type(error).__name__
     undo.callback(os.close, fd)
     return fd, ""
+
+
+def _check_version(program: QemuProgram, qmp: Qmp) -> None:
+    """What was found of it before counts for no other one."""
+    if qmp.version != program.version:
+        now = ".".join(map(str, qmp.version))
+        raise QemuError(
+            f"{program.path} is version {now} now, and was {program.version_text}", "start the agent again"
+        )
 
 
 def _session(launched: Launched, timeout_s: float, on_event: Callable[[QemuEvent], None]) -> Qmp:

@@ -11,7 +11,7 @@ import asyncio
 import fcntl
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import attrs
@@ -66,6 +66,14 @@ class Qmp:
             raise self._late("the greeting", timeout_s) from error
         except (QMPError, OSError, EOFError) as error:
             raise await self._ended() from error
+
+    @property
+    def version(self) -> tuple[int, int, int]:
+        """QEMU's, as it says at the beginning of a session (QAPI: VersionInfo)."""
+        greeting = self._client.greeting
+        assert greeting is not None, "connected"
+        qemu = cast("Mapping[str, int]", greeting.QMP.version["qemu"])
+        return qemu["major"], qemu["minor"], qemu["micro"]
 
     async def execute(
         self, command: str, arguments: Mapping[str, object] | None = None, timeout_s: float | None = None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from colo.config import VmConfig
     from colo.hypervisor.inventory import Inventory
+    from colo.hypervisor.probe import QemuProgram
 
 _FOLDER = "trial"
 _MEMORY_MIB = 256
@@ -33,13 +34,20 @@ _MEMORY_MIB = 256
 class Platform:
     """What this host would run the VM with."""
 
-    qemu_version: str
+    program: QemuProgram
     accel: str
     inventory: Inventory
 
+    @property
+    def qemu_version(self) -> str:
+        """As people write it: `7.2.22`."""
+        return self.program.version_text
 
-async def try_out(vm: VmConfig, run_dir: Path, timeout_ms: int) -> Platform:
-    """Try the machine of `vm`, in a folder of its own below `run_dir`.
+
+async def try_out(
+    vm: VmConfig, run_dir: Path, timeout_ms: int, program: QemuProgram | None = None
+) -> Platform:
+    """Try the machine of `vm`, in a folder of its own below `run_dir`; `program` as for `Hypervisor.start`.
 
     Raises `QemuError` with everything that cannot be carried, and what `Hypervisor.start` raises.
     """
@@ -49,7 +57,7 @@ async def try_out(vm: VmConfig, run_dir: Path, timeout_ms: int) -> Platform:
     async with anyio.create_task_group() as tasks:
         try:
             small = await anyio.to_thread.run_sync(_small, vm, folder)
-            hypervisor = await Hypervisor.start(small, folder, tasks, timeout_ms=timeout_ms)
+            hypervisor = await Hypervisor.start(small, folder, tasks, timeout_ms=timeout_ms, program=program)
             try:
                 tried = await _ask(hypervisor)
                 await _save_and_load(hypervisor)
@@ -71,7 +79,7 @@ async def _ask(hypervisor: Hypervisor) -> Platform:
         raise QemuError(
             f"this VM cannot be protected: {'; '.join(sentences)}", "remove these devices from vm.extra"
         )
-    return Platform(hypervisor.version, hypervisor.accel, await hypervisor.inventory())
+    return Platform(hypervisor.program, hypervisor.accel, await hypervisor.inventory())
 
 
 async def _save_and_load(hypervisor: Hypervisor) -> None:
