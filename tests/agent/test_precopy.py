@@ -99,7 +99,12 @@ def fresh_ram() -> Iterator[_core.GuestRam]:
     os.close(fd)
 
 
-def _precopy(vm: _Vm, relay: _Relay, told: list[Copied], *, max_mib_s: int = 0) -> PreCopy:
+def _precopy(
+    vm: _Vm, relay: _Relay, told: list[Copied], *, max_mib_s: int = 0, started: bool = True
+) -> PreCopy:
+    peer_started = anyio.Event()
+    if started:
+        peer_started.set()
     precopy = PreCopy(
         cast("Any", vm),
         cast("Any", relay),
@@ -107,6 +112,7 @@ def _precopy(vm: _Vm, relay: _Relay, told: list[Copied], *, max_mib_s: int = 0) 
         Compression("none"),
         Convergence(1 << 20, 1e9),
         told.append,
+        peer_started,
         max_mib_s,
     )
     relay.precopy = precopy
@@ -130,6 +136,46 @@ async def test_rounds_go_on_until_little_is_left_and_progress_is_told(ram: _core
     assert told[0].done == 0
     assert len([so_far for so_far in told if so_far.number == 1]) > 10
     assert vm.calls == []
+
+
+async def test_the_first_round_goes_out_before_the_peers_qemu_is_there_and_what_is_written_until_then_follows(
+    ram: _core.GuestRam,
+) -> None:
+    written, there = iter([0, 20_000, 7]), list[bool]()
+
+    def writes() -> int:
+        there.append(precopy.peer_started.is_set())
+        return next(written)
+
+    relay = _Relay()
+    precopy = _precopy(_Vm(ram, writes), relay, [], started=False)
+
+    first_round = anyio.Event()
+
+    def told(so_far: Copied) -> None:
+        if so_far.done == _PAGES:
+            first_round.set()
+
+    async def start() -> None:
+        await first_round.wait()
+        await anyio.wait_all_tasks_blocked()
+        precopy.peer_started.set()
+
+    precopy.tell = told
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(start)
+        left = await precopy.run()
+    assert there == [False, True, True]
+    assert sum(pages for pages, _ in relay.slices) == _PAGES + 20_000
+    assert len(left) == 7
+
+
+async def test_a_secondary_whose_qemu_does_not_start_is_given_up(
+    ram: _core.GuestRam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("colo.agent.precopy._START_S", 0.05)
+    with pytest.raises(TimeoutError, match="the secondary's QEMU did not start within"):
+        await _precopy(_Vm(ram, lambda: 0), _Relay(), [], started=False).run()
 
 
 async def test_what_was_never_used_is_told_once_and_not_read(fresh_ram: _core.GuestRam) -> None:

@@ -12,6 +12,7 @@ from colo.agent.replica_pairing import AT_ONCE, ReplicaPairing
 from colo.model import messages
 from colo.model.checkpoint import events
 from colo.model.checkpoint.secondary_table import State
+from colo.model.errors import PeerError
 from colo.model.role import events as role
 
 if TYPE_CHECKING:
@@ -92,7 +93,6 @@ async def _through(
     async with anyio.create_task_group() as tasks, post, posted:
         anything = cast("Any", world)
         pairing = ReplicaPairing(
-            cast("Any", None),
             anything,
             anything,
             tasks,
@@ -122,6 +122,22 @@ async def test_a_copy_that_rests_is_asked_whether_it_lives_and_otherwise_left_al
     _, sent = await _through(world, *_came(1, rest=False), *_came(2, rest=True), *_came(3, rest=True))
     assert world.calls[-4:] == ["store 2", "stop", "asked", "store 3"]
     assert sent[-2:] == [messages.Received(3), messages.Stored(3)]
+
+
+@pytest.mark.parametrize("event", [events.Planned(1, rest=False), events.StateComplete(1)])
+async def test_a_checkpoint_before_the_vm_is_there_breaks_the_protocol(event: events.SecondaryEvent) -> None:
+    pairing, _ = await _through(_World())
+    pairing.vm = None
+    with pytest.raises(PeerError, match="before this side said that it has started"):
+        pairing.feed(event, 0)
+
+
+async def test_a_first_copy_that_is_damaged_before_the_vm_is_there_is_told_at_once() -> None:
+    world = _World()
+    pairing, _ = await _through(world)
+    pairing.vm = None
+    pairing.feed(events.StateDamaged(0, "bits flipped"), 0)
+    assert [type(event) for event in world.told] == [role.ReplicaFailed]
 
 
 async def test_pages_that_pile_up_are_restored_before_there_are_too_many() -> None:

@@ -25,7 +25,7 @@ from counting import (
 from colo import _core
 from colo.errors import QemuError
 from colo.guest import GUEST_APPEND
-from colo.hypervisor import QmpRefusedError
+from colo.hypervisor import Hooks, QmpRefusedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -269,7 +269,7 @@ async def test_a_guest_that_does_not_run_is_saved_too(start: Start, qemu: Path) 
 
 async def test_events_are_handed_on(start: Start, qemu: Path) -> None:
     events: list[QemuEvent] = []
-    async with start(qemu, options={"on_event": events.append}) as vm:
+    async with start(qemu, options={"hooks": Hooks(events.append)}) as vm:
         await vm.boot()
         await vm.stop()
         await vm.run_state()

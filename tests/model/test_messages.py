@@ -24,6 +24,7 @@ from colo.model.messages import (
     Received,
     Refused,
     Resign,
+    Started,
     Stored,
     VmShape,
     decode,
@@ -47,7 +48,7 @@ SHAPE = VmShape(
 )
 HELLO = Hello(PROTOCOL, "0.1.0", "alpha", 3, SHAPE)
 MESSAGES = [
-    *(HELLO, Refused("no", 7), Ready(), Plan(4, rest=True), RamHash.of(4, 2**64 - 1), Received(4)),
+    *(HELLO, Refused("no", 7), Ready(), Started(), Plan(4, rest=True), RamHash.of(4, 2**64 - 1), Received(4)),
     *(Loaded(4), Stored(4), Resign(), Goodbye("bye")),
 ]
 

@@ -9,9 +9,10 @@ import anyio
 import structlog
 from attrs import define, field
 
-from colo.agent.local_vm import LocalVm
+from colo import _core
+from colo.agent.local_vm import LocalHooks, LocalVm
 from colo.agent.primary_pairing import PrimaryPairing
-from colo.agent.replica_pairing import ReplicaPairing, make_replica
+from colo.agent.replica_pairing import ReplicaPairing
 from colo.agent.reports import Reports
 from colo.agent.steps import FAILURES
 from colo.errors import ColoError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from colo._core import Relay
+    from colo._core import GuestRam, Relay
     from colo.agent.inbox import Inbox
     from colo.agent.journal import Journal
     from colo.agent.link import Link
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from colo.config import Config
     from colo.hypervisor import Platform, QemuEvent
 
+_MIB = 1 << 20
 _log = structlog.get_logger()
 
 
@@ -115,9 +117,10 @@ class Duties:
             return
         self.journal.note("vm-started", f"QEMU {vm.hypervisor.version} runs the VM", pid=vm.hypervisor.pid)
 
-    async def _start_qemu(self) -> LocalVm:
+    async def _start_qemu(self, on_memory: Callable[[GuestRam], None] = lambda _: None) -> LocalVm:
         self.failure = None
-        vm = await LocalVm.start(self.config, self.platform.program, self.relay, self.tasks, self._qemu_event)
+        hooks = LocalHooks(self._qemu_event, on_memory)
+        vm = await LocalVm.start(self.config, self.platform.program, self.relay, self.tasks, hooks)
         self.vm = vm
 
         async def watch() -> None:
@@ -210,6 +213,11 @@ class Duties:
         if self.primary is not None:
             self.primary.feed(event, self.now())
 
+    def peer_started(self) -> None:
+        """The secondary's QEMU is there, if this is the primary of a pairing."""
+        if self.primary is not None:
+            self.primary.peer_started.set()
+
     def output_waits(self, epoch: int) -> None:
         """The relay holds what the VM said in this epoch."""
         if self.primary is not None:
@@ -217,23 +225,28 @@ class Duties:
 
     async def _start_replica(self) -> None:
         try:
-            vm = await self._start_qemu()
-            replica = await make_replica(self.config, vm)
-            pairing = ReplicaPairing(
-                self.config,
-                self.relay,
-                vm,
-                self.tasks,
-                post=lambda event: self._post_replica(pairing, event),
-                tell_role=self.tell_role,
-                send=self.link.send,
-                replica=replica,
-                verified=lambda n, memory: self.inbox.post(lambda: self.reports.verified(n, memory)),
-                placed=self.reports.placed,
-            )
+            vm = await self._start_qemu(self._begin_replica)
+            await anyio.to_thread.run_sync(vm.tracker)
         except FAILURES as error:
             await self._failed("the replica did not start", error)
             return
+        if self.replica is not None:
+            self.replica.vm = vm
+            self.link.send(messages.Started())
+
+    def _begin_replica(self, ram: GuestRam) -> None:
+        """The cache needs no QEMU: the primary fills it while that starts."""
+        pairing = ReplicaPairing(
+            self.relay,
+            None,
+            self.tasks,
+            post=lambda event: self._post_replica(pairing, event),
+            tell_role=self.tell_role,
+            send=self.link.send,
+            replica=_core.Replica(ram, self.config.checkpoint.max_staging_mib * _MIB),
+            verified=lambda n, memory: self.inbox.post(lambda: self.reports.verified(n, memory)),
+            placed=self.reports.placed,
+        )
         self.replica = pairing
         self.link.send(messages.Ready())
 

@@ -13,7 +13,7 @@ import attrs
 
 from colo import _core
 from colo.errors import CapabilityError
-from colo.hypervisor import Hypervisor
+from colo.hypervisor import Hooks, Hypervisor
 from colo.network import open_cable
 
 if TYPE_CHECKING:
@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 
 TrackerKind = Literal["pagemap-scan", "soft-dirty", "compare"]
 _MIB = 1 << 20
+
+
+@attrs.frozen
+class LocalHooks:
+    """What is called meanwhile: with QEMU's events, and once with the RAM, long before QEMU is there."""
+
+    on_event: Callable[[QemuEvent], None]
+    on_memory: Callable[[GuestRam], None]
 
 
 @attrs.define(eq=False)
@@ -51,9 +59,16 @@ class LocalVm:
         program: QemuProgram,
         relay: Relay,
         tasks: TaskGroup,
-        on_event: Callable[[QemuEvent], None],
+        hooks: LocalHooks,
     ) -> LocalVm:
         """QEMU up, its network cards attached to the relay. Raises ColoError; nothing is left then."""
+        size = config.vm.memory_mib * _MIB
+        mapped: list[GuestRam] = []
+
+        def map_ram(fd: int) -> None:
+            mapped.append(_core.GuestRam(fd, size))
+            hooks.on_memory(mapped[0])
+
         async with _cables(config) as cables:
             hypervisor = await Hypervisor.start(
                 config.vm,
@@ -63,17 +78,16 @@ class LocalVm:
                 program=program,
                 taps={number: cable.near for number, cable in cables.items()},
                 uffd_source=_core,
-                on_event=on_event,
+                hooks=Hooks(hooks.on_event, map_ram),
             )
             try:
-                size = config.vm.memory_mib * _MIB
-                ram = _core.GuestRam(hypervisor.ram_fd, size)
                 kind, why = _choose_tracker(hypervisor)
                 _plug_in(hypervisor, cables, relay)
             except BaseException:
                 with anyio.CancelScope(shield=True):
                     await hypervisor.kill("the start failed")
                 raise
+        (ram,) = mapped
         return cls(hypervisor, ram, size // _core.PAGE_SIZE, kind, why, blocks=ram.blocks())
 
     def tracker(self) -> Tracker:

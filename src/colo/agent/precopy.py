@@ -35,6 +35,8 @@ _PACES_PER_S = 10
 _AHEAD = 2
 """Slices that the relay has: one is sent while the next one waits."""
 _SLICE_DEADLINE_S = 120.0
+_START_S = 30.0
+"""How long the secondary's QEMU may still take after the first round."""
 _PAGE = _core.PAGE_SIZE
 _MIB = 1 << 20
 
@@ -66,6 +68,8 @@ class PreCopy:
     convergence: Convergence
     tell: Callable[[Copied], None]
     """Called at the start of each round, and as it goes on."""
+    peer_started: anyio.Event
+    """The secondary's QEMU is there. It starts during the first round."""
     max_mib_s: int = 0
     """On the link; 0 is no limit."""
     _tallies: deque[Tally] = field(factory=deque)
@@ -87,12 +91,22 @@ class PreCopy:
         while True:
             began = monotonic()
             await _Transfer(self, number, pages, blank).run()
+            took_s = monotonic() - began
+            await self._until_started()
             left = await anyio.to_thread.run_sync(tracker.collect)
-            step = self.convergence.after(Round(len(pages), monotonic() - began, len(left)))
+            step = self.convergence.after(Round(len(pages), took_s, len(left)))
             _log.info("pre-copy", round=number, pages=len(pages), left=len(left), step=str(step))
             if isinstance(step, Finish):
                 return left
             pages, blank, number = left, _core.PageSet.all(0), number + 1
+
+    async def _until_started(self) -> None:
+        """What is written until then belongs to the next round."""
+        try:
+            with anyio.fail_after(_START_S):
+                await self.peer_started.wait()
+        except TimeoutError as error:
+            raise TimeoutError(f"the secondary's QEMU did not start within {_START_S:g} s") from error
 
     async def next_tally(self) -> Tally:
         """Of the oldest slice that is still to be sent."""

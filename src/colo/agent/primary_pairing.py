@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
+import anyio
 import anyio.to_thread
 from attrs import define, field
 
@@ -59,6 +61,8 @@ class PrimaryPairing:
     pacing: Pacing | None = None
     on_done: Callable[[CheckpointMeasure], None] = field(default=lambda _: None)
     on_policy: Callable[[Policy], None] = field(default=lambda _: None)
+    peer_started: anyio.Event = field(factory=anyio.Event)
+    """The secondary's QEMU is there."""
     _ended: bool = False
     _measure: CheckpointMeasure | None = None
     _staging: Staging | None = None
@@ -89,7 +93,8 @@ class PrimaryPairing:
 
     async def _fill(self) -> events.PrimaryEvent:
         limit = self.config.checkpoint.max_staging_mib * _MIB
-        self._staging = await anyio.to_thread.run_sync(_core.Staging, self.vm.ram, limit)
+        # Only the first checkpoint needs it, and finding memory may take the kernel 100 ms.
+        staging = asyncio.get_running_loop().run_in_executor(None, _core.Staging, self.vm.ram, limit)
         shadow = self._compression.needs_shadow
         self._encoder = await anyio.to_thread.run_sync(partial(_core.Encoder, self.vm.ram, shadow=shadow))
         self._precopy = PreCopy(
@@ -99,9 +104,11 @@ class PrimaryPairing:
             self._compression,
             Convergence(limit // _core.PAGE_SIZE, self.config.timing.checkpoint_timeout_ms / 2000),
             self.tell_round,
+            self.peer_started,
             self.config.checkpoint.precopy_max_mib_s,
         )
         self._backlog = await self._precopy.run()
+        self._staging = await staging
         return events.Trigger(events.Reason.FIRST)
 
     # --- the decision loop's ---

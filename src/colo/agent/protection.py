@@ -27,7 +27,7 @@ _BOOT_S = 60.0
 _WITNESS_S = 5.0
 """How long an operator waits for a witness that does not answer."""
 _READY_S = 30.0
-"""By then the secondary has its QEMU."""
+"""By then the secondary has its cache."""
 _PAGE = 4096
 _LEASE_HINT = (
     "`colo lease show` asks the witness, `colo status` at the other host tells whether it runs the VM"
@@ -155,18 +155,22 @@ class Protection:
             if not self.link.free:
                 self.loop.inbox.post(lambda: self.link.drop(f"no replica within {_READY_S:g} s"))
                 await self._until(lambda: self.link.free)
-            raise PeerUnreachableError(
-                f"{self.loop.config.agent.peer_node} made no replica: {self.link.why}",
-                "see the log of its agent",
-            )
+            raise self._no_replica()
 
     async def _fill(self) -> None:
         role = self.loop.role
         while role.state in _FILLING:
             await self.loop.changes.wait(_TICK_S)
         if role.state is not State.PROTECTED:
+            primary = self.loop.duties.primary
+            if primary is not None and not primary.peer_started.is_set():
+                raise self._no_replica()
             raise PeerUnreachableError(f"the VM is not protected: {role.why}", "see the log of both agents")
         self._tell(Progress("protected", role.why))
+
+    def _no_replica(self) -> PeerUnreachableError:
+        peer = self.loop.config.agent.peer_node
+        return PeerUnreachableError(f"{peer} made no replica: {self.link.why}", "see the log of its agent")
 
     def _vm_runs(self) -> bool:
         vm = self.loop.duties.vm

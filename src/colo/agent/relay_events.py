@@ -79,6 +79,8 @@ class RelayEvents:
                 raise PeerError(f"{type(message).__name__} before the Hellos agreed")
             case messages.Ready():
                 self._peer_ready()
+            case messages.Started():
+                self.duties.peer_started()
             case messages.Plan(n, rest):
                 self.duties.to_replica(checkpoint.Planned(n, rest))
             case messages.RamHash(n):

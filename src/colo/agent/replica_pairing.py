@@ -14,6 +14,7 @@ from colo.agent.verification import Verification
 from colo.model import messages
 from colo.model.checkpoint import actions, events
 from colo.model.checkpoint.secondary import Secondary
+from colo.model.errors import PeerError
 from colo.model.role import events as role
 
 if TYPE_CHECKING:
@@ -24,32 +25,20 @@ if TYPE_CHECKING:
     from colo._core import Relay, Replica
     from colo.agent.local_vm import LocalVm
     from colo.agent.verification import Memory
-    from colo.config import Config
 
-_MIB = 1 << 20
 AT_ONCE = 1 << 16
 """Pages (256 MiB) that the cache may have newer than a VM that rests; a take-over has no more to copy than
 these and one checkpoint's.
 """
 
 
-async def make_replica(config: Config, vm: LocalVm) -> Replica:
-    """The RAM cache, and the tracking of what the SVM writes."""
-
-    def make() -> Replica:
-        vm.tracker()
-        return _core.Replica(vm.ram, config.checkpoint.max_staging_mib * _MIB)
-
-    return await anyio.to_thread.run_sync(make)
-
-
 @define(eq=False)
 class ReplicaPairing:
     """`feed` is called by the decision loop only; `post` puts an event of this pairing into that loop."""
 
-    config: Config
     relay: Relay
-    vm: LocalVm
+    vm: LocalVm | None
+    """None while its QEMU starts: the cache is filled meanwhile. Its tracking has begun when it is set."""
     tasks: TaskGroup
     post: Callable[[events.SecondaryEvent], None]
     tell_role: Callable[[role.Event], None]
@@ -84,6 +73,8 @@ class ReplicaPairing:
         """One event through the machine. Raises PeerError and LocalError of the machine."""
         if self._over:
             return
+        if self.vm is None and isinstance(event, events.Planned | events.StateComplete):
+            raise PeerError("a checkpoint came before this side said that it has started")
         due = self.machine.step(event, now)
         self._watch(event)
         for action in due:
@@ -161,9 +152,14 @@ class ReplicaPairing:
             case _:
                 assert_never(action)
 
+    @property
+    def _svm(self) -> LocalVm:
+        assert self.vm is not None, "no step comes before a checkpoint"
+        return self.vm
+
     async def _store(self, n: int) -> events.Stored:
         # One that is stuck is found now, even if it rests, and not at the take-over.
-        await self.vm.hypervisor.run_state()
+        await self._svm.hypervisor.run_state()
         newer = await anyio.to_thread.run_sync(self.replica.store, n)
         await self.verification.check(n, "cache")
         if self.machine.stopped and newer >= AT_ONCE:
@@ -171,7 +167,7 @@ class ReplicaPairing:
         return events.Stored()
 
     async def _stop(self, _n: int) -> events.SvmStopped:
-        await self.vm.hypervisor.stop_clean()
+        await self._svm.hypervisor.stop_clean()
         self.relay.svm_stopped()
         return events.SvmStopped()
 
@@ -179,22 +175,24 @@ class ReplicaPairing:
         """The RAM of the VM, which is stopped, becomes that of the cache."""
 
         def restore() -> None:
-            written = self.vm.tracker().collect(stopped=True)
-            self.replica.restore(written if self._whole else _core.PageSet.all(self.vm.pages))
+            written = self._svm.tracker().collect(stopped=True)
+            self.replica.restore(written if self._whole else _core.PageSet.all(self._svm.pages))
             self._whole = True
 
         await anyio.to_thread.run_sync(restore)
         return events.Restored()
 
     async def _load(self, n: int) -> events.DevicesLoaded:
-        await self.vm.hypervisor.load(self.replica.device(n))
+        await self._svm.hypervisor.load(self.replica.device(n))
         return events.DevicesLoaded()
 
     async def _mend(self, n: int) -> events.Mended:
-        await anyio.to_thread.run_sync(lambda: self.replica.restore(self.vm.tracker().collect(stopped=True)))
+        await anyio.to_thread.run_sync(
+            lambda: self.replica.restore(self._svm.tracker().collect(stopped=True))
+        )
         await self.verification.check(n, "VM")
         return events.Mended()
 
     async def _resume(self, _n: int) -> events.SvmResumed:
-        await self.vm.hypervisor.cont()
+        await self._svm.hypervisor.cont()
         return events.SvmResumed()

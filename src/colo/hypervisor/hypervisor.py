@@ -38,6 +38,16 @@ _START_S_PER_GIB = 2.0
 _UFFD_S = 5.0
 
 
+@attrs.frozen
+class Hooks:
+    """What is called meanwhile."""
+
+    on_event: Callable[[QemuEvent], None] = lambda _: None
+    """With every event of QEMU's."""
+    on_memory: Callable[[int], None] = lambda _: None
+    """Once, with the descriptor of the RAM as soon as that is there, while QEMU still starts."""
+
+
 @attrs.define(eq=False)
 class Hypervisor:
     """A running QEMU with one VM in it.
@@ -71,17 +81,17 @@ class Hypervisor:
         program: QemuProgram | None = None,
         taps: Mapping[int, int] | None = None,
         uffd_source: UffdSource | None = None,
-        on_event: Callable[[QemuEvent], None] = lambda _: None,
+        hooks: Hooks | None = None,
     ) -> Hypervisor:
         """Start QEMU with the VM stopped, ready for saves and loads.
 
         `timeout_ms` is the deadline of each QMP command; `program` is what `probe` said of QEMU before, which
-        is asked otherwise; `taps` are the descriptors of the cards with
-        offloads, by number, which QEMU inherits; `tasks` gets the task that watches the process;
-        `on_event` is called with every event of QEMU's; without `uffd_source` (normally `colo._core`) there
-        is no userfaultfd. Raises `QemuError`, and `StateFolderError` when there is no room; nothing is left
-        behind then.
+        is asked otherwise; `taps` are the descriptors of the cards with offloads, by number, which QEMU
+        inherits; `tasks` gets the task that watches the process; without `uffd_source` (normally
+        `colo._core`) there is no userfaultfd. Raises `QemuError`, and `StateFolderError` when there is no
+        room; nothing is left behind then.
         """
+        hooks = hooks or Hooks()
         program = program or await probe(vm.qemu)
         accel = choose_accel(vm.accel, program)
         shim = uffd_source.uffd_shim() if uffd_source else None
@@ -90,8 +100,9 @@ class Hypervisor:
                 launch, vm, run_dir, program, accel, shim, taps or {}, undo
             )
             tasks.start_soon(launched.process.watch)
-            qmp = _session(launched, timeout_ms / 1000, on_event)
+            qmp = _session(launched, timeout_ms / 1000, hooks.on_event)
             try:
+                hooks.on_memory(launched.scratch.ram_fd)
                 uffd, why_no_uffd = await _uffd(uffd_source, launched, undo)
                 await qmp.connect(launched.control, _START_S + _START_S_PER_GIB * vm.memory_mib / 1024)
                 _check_version(program, qmp)

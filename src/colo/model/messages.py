@@ -19,7 +19,7 @@ from colo.model.errors import PeerError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Two agents work together only when this is the same on both."""
 
 MAX_BYTES = 16 * 1024
@@ -93,7 +93,12 @@ class Refused:
 
 @frozen
 class Ready:
-    """S to P: the replica waits to be filled."""
+    """S to P: the RAM cache waits to be filled. S's QEMU may still be starting."""
+
+
+@frozen
+class Started:
+    """S to P: that QEMU has started. The first checkpoint comes after this."""
 
 
 @frozen
@@ -157,12 +162,13 @@ class Goodbye:
     reason: str = field(converter=_tidy)
 
 
-Message = Hello | Refused | Ready | Plan | RamHash | Received | Loaded | Stored | Resign | Goodbye
+Message = Hello | Refused | Ready | Started | Plan | RamHash | Received | Loaded | Stored | Resign | Goodbye
 
 KINDS: Mapping[str, type[Message]] = {
     "hello": Hello,
     "refused": Refused,
     "ready": Ready,
+    "started": Started,
     "plan": Plan,
     "ram-hash": RamHash,
     "received": Received,

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from colo.sim.world import World
 
 _DIAL = 100 * MS
+_START = 10
+"""Times as long as a step takes a hypervisor to start: the first copy may be over before or after it."""
 _LIMITS = {"divergence", "hold_limit"}
 
 
@@ -106,10 +108,7 @@ class Agent:
             case do.StartSync():
                 self.side = PrimarySide(self)
             case do.StartReplica():
-                self.vm = self.new_vm()
-                self.relay.begin_secondary(self.vm)
-                self.side = SecondarySide(self)
-                self.relay.send(messages.Ready())
+                self._start_replica()
             case do.EndPairing(why):
                 if self.side:
                     self.side.end(why)
@@ -130,6 +129,16 @@ class Agent:
                 self._drop_vm(why)
             case do.AskToResign():
                 self.relay.send(messages.Resign())
+
+    def _start_replica(self) -> None:
+        """The cache can be filled at once; the hypervisor takes its time."""
+        self.vm = self.new_vm()
+        self.relay.begin_secondary(self.vm)
+        side = self.side = SecondarySide(self)
+        self.relay.send(messages.Ready())
+        takes = self.world.step_time(self.host, "start")
+        if takes is not None:
+            self.host.after(takes * _START, "agent", lambda: self.soon(side.start, "started"))
 
     def new_vm(self) -> Vm:
         """A VM that sends its frames to the relay."""
@@ -205,6 +214,8 @@ class Agent:
                     self.drop_link("not now")
             case messages.Ready():
                 self._ready()
+            case messages.Started() if isinstance(self.side, PrimarySide):
+                self.side.peer_started()
             case messages.Plan() if isinstance(self.side, SecondarySide):
                 self.side.planned(message)
             case messages.Received() | messages.Loaded() | messages.Stored() if isinstance(

@@ -37,10 +37,20 @@ class PrimarySide(Side):
         self._ram: tuple[int, ...] = ()
         self._device = 0
         self._armed: int | None = None
+        self._is_copied = self._peer_started = False
         agent.host.after(_PRECOPY, "agent", self._copied)
 
+    def peer_started(self) -> None:
+        """The secondary's hypervisor is there."""
+        self._peer_started = True
+        self._begin()
+
     def _copied(self) -> None:
-        if not self.ended:
+        self._is_copied = True
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._is_copied and self._peer_started and self.machine is None and not self.ended:
             world = self.agent.world
             self.machine = Primary(
                 resume=world.mode,

@@ -9,6 +9,7 @@ from colo.model.checkpoint import actions as do
 from colo.model.checkpoint import events as on
 from colo.model.checkpoint.secondary import Secondary
 from colo.model.checkpoint.secondary_table import State as Replica
+from colo.model.errors import PeerError
 from colo.model.role import events as role
 from colo.sim.side import Side
 
@@ -33,8 +34,15 @@ class SecondarySide(Side):
             do.MendPages: ("mend", on.Mended),
             do.ResumeSvm: ("resume", self._resume),
         }
+        self._started = False
         self._received: State | None = None
         self._cache: State | None = None
+
+    def start(self) -> None:
+        """The hypervisor is there."""
+        if not self.ended and self.agent.vm:
+            self._started = True
+            self.agent.relay.send(messages.Started())
 
     def planned(self, plan: messages.Plan) -> None:
         """The primary says what follows its next checkpoint."""
@@ -63,6 +71,8 @@ class SecondarySide(Side):
 
     def feed(self, event: on.PrimaryEvent | on.SecondaryEvent) -> None:
         """See Side."""
+        if not self._started and isinstance(event, on.Planned | on.StateComplete):
+            raise PeerError("a checkpoint came before this side said that it has started")
         if not self.ended:
             for action in self.machine.step(event, self.agent.host.clock()):  # type: ignore[arg-type]
                 self.agent.world.note(self.agent.host.name, action)
