@@ -28,6 +28,11 @@ def uffd_shim() -> bytes:
 def guest_program() -> bytes:
     """The program inside the demo guest: a static executable for this machine."""
 
+def read_to_end(fd: int, limit: int) -> bytes:
+    """What comes out of a pipe until its other end is closed. What is beyond `limit` is read but not kept;
+    then ValueError. The descriptor, which blocks, stays the caller's.
+    """
+
 def receive_uffd(fd: int, timeout_ms: int) -> tuple[int, int]:
     """Takes the userfaultfd that the shim sends over an accepted unix stream connection.
 
@@ -397,6 +402,11 @@ class Relay:
 
     def commit(self, checkpoint: int) -> None:
         """The secondary holds all of it (RECEIVED): what was sent before its cut goes out."""
+
+    def commit_when(self, checkpoint: int, payload: bytes) -> None:
+        """Commits at once when the peer's agent says exactly this; the event ("control", payload) comes as
+        ever. Until the link ends, or the next call.
+        """
 
     def loaded(self, checkpoint: int) -> None:
         """The SVM runs epoch `checkpoint` + 1 since now: hold limits count from here."""

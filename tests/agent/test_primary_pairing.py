@@ -13,6 +13,7 @@ from attrs import define, field
 from colo.agent.measures import Measures
 from colo.agent.primary_pairing import PrimaryPairing
 from colo.config.schema import CheckpointConfig, TimingConfig
+from colo.errors import QemuError
 from colo.model import messages
 from colo.model.checkpoint import events
 from colo.model.role.events import PeerLost
@@ -55,9 +56,12 @@ class _Relay:
     def loaded(self, _checkpoint: int) -> None:
         pass
 
-    def pause_ingress(self, _timeout_ms: int) -> bool:
-        self.read = self.loop_lives.wait(_PATIENCE_S)
+    def pause_ingress(self, timeout_ms: int) -> bool:
+        self.read = timeout_ms > 1 and self.loop_lives.wait(_PATIENCE_S)
         return self.read
+
+    def commit_when(self, _checkpoint: int, _payload: bytes) -> None:
+        pass
 
     def resume_ingress(self) -> None:
         self.read = None
@@ -67,6 +71,7 @@ class _Relay:
 class _Vm:
     calls: list[str] = field(factory=list)
     tracker_kind: str = "compare"
+    state: bytes | None = None
 
     @property
     def hypervisor(self) -> _Vm:
@@ -85,8 +90,19 @@ class _Vm:
         self.calls.append("begin_save")
         return 0.0
 
+    async def save(self) -> float:
+        return 0.0
+
     async def cont(self) -> None:
         self.calls.append("cont")
+
+    async def read_state(self) -> bytes:
+        if self.state is None:
+            await anyio.sleep_forever()
+        self.calls.append("read_state")
+        if not self.state:
+            raise QemuError("the device state is too large", "")
+        return self.state
 
 
 async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None:
@@ -207,3 +223,36 @@ def _finish_checkpoint(pairing: PrimaryPairing, end: events.LoadedByPeer | event
     measure.phases_ms |= {"pause": 5.0, "resume": 1.0}
     pairing.feed(events.ReceivedByPeer(end.checkpoint), 0)
     pairing.feed(end, 0)
+
+
+_SENT = (events.VmStopped(), events.PagesCollected(0, 0), events.StateSaved())
+
+
+async def test_a_checkpoint_that_cannot_be_sent_lets_the_vm_run_and_then_gives_the_secondary_up() -> None:
+    """Its failure is not that of the resumption, which goes on meanwhile: the VM is not given up."""
+    vm = _Vm(state=b"")
+    roles: list[Any] = []
+    posted: list[Any] = []
+    async with anyio.create_task_group() as tasks:
+        pairing = _pairing(tasks, _Relay(), vm, posted, [], roles.append)
+        for event in (events.Trigger(events.Reason.FIRST), *_SENT):
+            pairing.feed(event, 0)
+        with anyio.fail_after(_PATIENCE_S):
+            while not {type(event) for event in posted} >= {events.PeerLost, events.VmResumed}:  # noqa: ASYNC110
+                await anyio.sleep(0.001)
+        for kind in (events.PeerLost, events.VmResumed):
+            pairing.feed(next(event for event in posted if isinstance(event, kind)), 0)
+        await pairing.end()
+    assert roles == [PeerLost("checkpoint 1 cannot be sent: the device state is too large")]
+
+
+async def test_of_a_pairing_that_has_ended_nothing_is_sent() -> None:
+    vm = _Vm(state=b"QEVM")
+    posted: list[Any] = []
+    async with anyio.create_task_group() as tasks:
+        pairing = _pairing(tasks, _Relay(), vm, posted, [])
+        for event in (events.Trigger(events.Reason.FIRST), *_SENT):
+            pairing.feed(event, 0)
+        await pairing.end()
+    assert "read_state" in vm.calls
+    assert not [event for event in posted if isinstance(event, events.PeerLost)]

@@ -9,6 +9,7 @@ import pytest
 from attrs import define, field
 
 from colo.agent.replica_pairing import AT_ONCE, ReplicaPairing
+from colo.errors import QemuError
 from colo.model import messages
 from colo.model.checkpoint import events
 from colo.model.checkpoint.secondary_table import State
@@ -26,6 +27,7 @@ class _World:
     """Stands for the relay, the VM with its hypervisor and tracker, and the replica: notes what is called."""
 
     newer: int = 0
+    stuck: bool = False
     cache: int = 7
     ram: int = 7
     told: list[Any] = field(factory=list)
@@ -69,6 +71,8 @@ class _World:
 
     async def run_state(self) -> str:
         self.calls.append("asked")
+        if self.stuck:
+            raise QemuError("no answer to query-status within 5000 ms", "")
         return "restore-vm"
 
     async def stop_clean(self) -> None:
@@ -120,7 +124,7 @@ def _came(n: int, *, rest: bool) -> tuple[events.SecondaryEvent, ...]:
 async def test_a_copy_that_rests_is_asked_whether_it_lives_and_otherwise_left_alone() -> None:
     world = _World(newer=AT_ONCE - 1)
     _, sent = await _through(world, *_came(1, rest=False), *_came(2, rest=True), *_came(3, rest=True))
-    assert world.calls[-4:] == ["store 2", "stop", "asked", "store 3"]
+    assert world.calls[-5:] == ["asked", "store 2", "stop", "asked", "store 3"]
     assert sent[-2:] == [messages.Received(3), messages.Stored(3)]
 
 
@@ -144,6 +148,14 @@ async def test_pages_that_pile_up_are_restored_before_there_are_too_many() -> No
     world = _World(newer=AT_ONCE)
     await _through(world, *_came(1, rest=False), *_came(2, rest=True), *_came(3, rest=True))
     assert world.calls[-5:] == ["store 2", "stop", "asked", "store 3", "restore"], "never while the copy runs"
+
+
+async def test_a_copy_that_does_not_answer_is_lost_at_the_next_checkpoint() -> None:
+    world = _World()
+    world.stuck = True
+    pairing, sent = await _through(world, *_came(1, rest=False))
+    assert pairing.machine.state is State.LOST
+    assert sent == [messages.Received(1)]
 
 
 async def test_a_copy_that_rests_is_loaded_when_the_primary_is_lost() -> None:

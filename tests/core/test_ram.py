@@ -6,6 +6,7 @@ import mmap
 import os
 import socket
 import struct
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -124,3 +125,27 @@ def test_the_hash_of_guest_ram_is_that_of_its_bytes(fd: int) -> None:
     os.pwrite(fd, b"\x00", SIZE - 1)
     assert written != empty
     assert ram.hash() == empty
+
+
+@pytest.mark.parametrize("size", [0, 1, 200_000])
+def test_a_pipe_is_read_to_its_end(size: int) -> None:
+    reader, writer = os.pipe()
+    text = os.urandom(size)
+    told: list[bytes] = []
+    thread = threading.Thread(target=lambda: told.append(_core.read_to_end(reader, size)))
+    thread.start()
+    with os.fdopen(writer, "wb") as pipe:
+        pipe.write(text)
+    thread.join()
+    os.close(reader)
+    assert told == [text]
+
+
+def test_more_than_is_wanted_of_a_pipe_is_read_all_the_same_and_refused() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, bytes(1001))
+    os.close(writer)
+    with pytest.raises(ValueError, match="1001 bytes, 1000 is the limit"):
+        _core.read_to_end(reader, 1000)
+    assert os.read(reader, 1) == b""
+    os.close(reader)

@@ -10,8 +10,15 @@ from attrs import evolve
 from colo.model import witness as lease
 from colo.model.checkpoint import primary_table as primary
 from colo.model.checkpoint import secondary_table as secondary
-from colo.model.checkpoint.actions import Commit, EnterEpoch, ResumeSvm, SendState
-from colo.model.checkpoint.events import DevicesLoaded, PrimaryLost, Restored, Stored, SvmStopped, VmResumed
+from colo.model.checkpoint.actions import Commit, EnterEpoch, ResumeSvm, ResumeVm, SendState
+from colo.model.checkpoint.events import (
+    DevicesLoaded,
+    PrimaryLost,
+    Restored,
+    StateSaved,
+    Stored,
+    SvmStopped,
+)
 from colo.model.checkpoint.secondary import Secondary
 from colo.model.role import table
 from colo.model.role.actions import DropLink, EndPairing, RunAlone
@@ -53,8 +60,8 @@ def change(monkeypatch: pytest.MonkeyPatch, rows: Any, row: object, event: type,
 
 
 def test_committing_before_received_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    early = primary.To(primary.State.SENDING, (Commit, SendState))
-    change(monkeypatch, primary.TABLES["early"], primary.State.RESUMING, VmResumed, early)
+    early = primary.To(primary.State.RESUMING, (Commit, ResumeVm, SendState))
+    change(monkeypatch, primary.TABLES["early"], primary.State.SAVING, StateSaved, early)
     assert breaks()
 
 

@@ -184,6 +184,10 @@ impl Relay {
         self.call(py, |relay| relay.commit(checkpoint))
     }
 
+    fn commit_when(&self, py: Python<'_>, checkpoint: u64, payload: &[u8]) -> PyResult<()> {
+        self.call(py, |relay| relay.commit_when(checkpoint, payload.to_vec()))
+    }
+
     fn loaded(&self, py: Python<'_>, checkpoint: u64) -> PyResult<()> {
         self.call(py, |relay| relay.loaded(checkpoint))
     }

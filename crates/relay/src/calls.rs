@@ -61,6 +61,14 @@ impl Relay {
         self.order(Command::Commit(checkpoint))
     }
 
+    /// Commits at once when the peer's agent says exactly this, over the link there is now; it is told as ever.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn commit_when(&self, checkpoint: u64, payload: Vec<u8>) -> Result<(), Error> {
+        self.order(Command::CommitWhen { checkpoint, payload })
+    }
+
     /// The SVM runs what follows `checkpoint`.
     ///
     /// # Errors

@@ -64,6 +64,10 @@ pub(crate) enum Command {
         reply: Reply<()>,
     },
     Commit(u64),
+    CommitWhen {
+        checkpoint: u64,
+        payload: Vec<u8>,
+    },
     Loaded(u64),
     WatchOutput(bool),
     Alone(Reply<()>),

@@ -164,6 +164,7 @@ impl Engine {
             Command::ResumeIngress => self.resume_ingress(),
             Command::Bulk { bulk, reply } => answer(&reply, self.send_bulk(bulk)),
             Command::Commit(checkpoint) => self.commit(checkpoint),
+            Command::CommitWhen { checkpoint, payload } => self.commit_when(checkpoint, payload),
             Command::WatchOutput(on) => self.watch_output(on),
             Command::Loaded(checkpoint) => self.compare.loaded(checkpoint, self.now),
             Command::Alone(reply) => answer(&reply, self.alone()),

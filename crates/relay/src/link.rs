@@ -39,6 +39,8 @@ pub(crate) struct Link {
     pub(crate) isn_received: u64,
     /// The secondary keeps a table of translations.
     pub(crate) has_translations: bool,
+    /// What the peer will say once it holds a checkpoint, and which.
+    pub(crate) commit_when: Option<(Vec<u8>, u64)>,
     pub(crate) since: u64,
     /// The first thing that went wrong; the link ends at the end of the turn.
     pub(crate) failed: Option<String>,
@@ -61,6 +63,7 @@ impl Link {
             isn_base: 0,
             isn_received: 0,
             has_translations: false,
+            commit_when: None,
             since: now,
             failed: None,
             progress: Progress::Done,

@@ -31,6 +31,13 @@ impl Engine {
         }
     }
 
+    /// Until the link ends, or the next is waited for.
+    pub(crate) fn commit_when(&mut self, checkpoint: u64, payload: Vec<u8>) {
+        if let Some(link) = &mut self.link {
+            link.commit_when = Some((payload, checkpoint));
+        }
+    }
+
     pub(crate) fn send_bulk(&mut self, bulk: Bulk) -> Result<(), Error> {
         let link = self.link_that_is_up()?;
         if link.push_bulk(bulk) {
@@ -147,6 +154,11 @@ impl Engine {
 
     fn control(&mut self, payload: &[u8]) -> Result<(), Offence> {
         self.counters.control_in += 1;
+        if let Some(link) = &mut self.link
+            && let Some((_, checkpoint)) = link.commit_when.take_if(|(said, _)| said == payload)
+        {
+            self.commit(checkpoint);
+        }
         self.tell_or_end(Event::Control(payload.to_vec()));
         Ok(())
     }

@@ -47,6 +47,40 @@ fn a_different_answer_waits_for_the_commit() {
 }
 
 #[test]
+fn a_commit_that_waits_for_the_peers_word_needs_no_agent() {
+    let pair = protected();
+    put(&pair.p.vm, &answer("yes"));
+    pair.p.await_stat("held_frames", |held| held == 1);
+    assert!(pair.p.relay.pause_ingress(PATIENCE).unwrap());
+    pair.p.relay.cut(2).unwrap();
+    pair.p.relay.resume_ingress().unwrap();
+    pair.p.relay.commit_when(2, b"received 2".to_vec()).unwrap();
+    for other in ["received", "received 1", "received 22"] {
+        pair.s.relay.send(other.into()).unwrap();
+        assert_eq!(pair.p.control(), other.as_bytes());
+    }
+    quiet(&pair.p.uplink);
+    pair.s.relay.send(b"received 2".to_vec()).unwrap();
+    assert_eq!(get(&pair.p.uplink), answer("yes"));
+    assert_eq!(pair.p.control(), b"received 2");
+}
+
+#[test]
+fn what_a_lost_peer_was_to_say_commits_nothing_when_the_next_one_says_it() {
+    let pair = protected();
+    put(&pair.p.vm, &answer("yes"));
+    pair.p.await_stat("held_frames", |held| held == 1);
+    assert!(pair.p.relay.pause_ingress(PATIENCE).unwrap());
+    pair.p.relay.cut(2).unwrap();
+    pair.p.relay.resume_ingress().unwrap();
+    pair.p.relay.commit_when(2, b"received 2".to_vec()).unwrap();
+    pair.link();
+    pair.s.relay.send(b"received 2".to_vec()).unwrap();
+    assert_eq!(pair.p.control(), b"received 2");
+    quiet(&pair.p.uplink);
+}
+
+#[test]
 fn output_that_waits_is_told_once_per_epoch_while_it_is_asked_for() {
     let told = |event: &Event| match event {
         Event::Output { epoch } => Some(*epoch),

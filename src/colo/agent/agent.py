@@ -82,7 +82,7 @@ async def _serve(
 ) -> None:
     async with anyio.create_task_group() as tasks:
         agent = _assemble(config, platform, relay, seen, tasks)
-        for task in (agent.loop.run, agent.loop.listen_to_relay, agent.end_on_signal, seen.keep):
+        for task in (agent.loop.run, agent.end_on_signal, seen.keep):
             tasks.start_soon(task)
         tasks.start_soon(agent.accept_links, listener)
         if capture is not None:

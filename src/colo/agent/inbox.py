@@ -11,7 +11,8 @@ Job = Callable[[], None]
 
 
 class Inbox:
-    """Jobs are posted from any task of the event loop and run by one. They are short and never wait.
+    """Jobs are posted from anywhere in the event loop and done one after the other. They are short and never
+    wait. `posted` is called whenever one comes.
 
     Unbounded by itself; what posts into it is bounded: the relay's event queue, one report per step, one
     answer per request.
@@ -19,24 +20,16 @@ class Inbox:
 
     def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
-        self._filled = anyio.Event()
+        self.posted: Callable[[], None] = lambda: None
 
     def post(self, job: Job) -> None:
         """Adds a job."""
         self._jobs.append(job)
-        self._filled.set()
+        self.posted()
 
     def take(self) -> Job | None:
         """The next job, or None."""
-        if self._jobs:
-            return self._jobs.popleft()
-        self._filled = anyio.Event()
-        return None
-
-    async def wait(self, seconds: float) -> None:
-        """Until there is a job, or for that long."""
-        with anyio.move_on_after(seconds):
-            await self._filled.wait()
+        return self._jobs.popleft() if self._jobs else None
 
 
 class Changes:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import structlog
 from attrs import define, field
 
 from colo import _core
 from colo.agent import lease_traffic
 from colo.agent.inbox import Changes, Inbox
+from colo.agent.turns import Turns
 from colo.model.errors import NotNowError, PeerError
 from colo.model.role import lease
 from colo.model.role.events import HigherToken, PeerLost
@@ -58,19 +58,20 @@ class DecisionLoop:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            await self.inbox.wait(self._until_timer())
-            self.relay.progress()
-            while job := self.inbox.take():
-                self.guard(job)
-            self.guard(self._timers)
+        turns = Turns(self._turn, self._hear_relay)
+        self.inbox.posted = turns.soon
+        await turns.run(self.relay.fileno())
 
-    async def listen_to_relay(self) -> None:
-        """Brings the relay's events into the inbox, until cancelled."""
-        while True:
-            await anyio.wait_readable(self.relay.fileno())
-            for event in self.relay.events():
-                self.inbox.post(lambda event=event: self.relay_events.take(event))  # type: ignore[misc]
+    def _turn(self) -> float:
+        self.relay.progress()
+        while job := self.inbox.take():
+            self.guard(job)
+        self.guard(self._timers)
+        return self._until_timer()
+
+    def _hear_relay(self) -> None:
+        for event in self.relay.events():
+            self.inbox.post(lambda event=event: self.relay_events.take(event))  # type: ignore[misc]
 
     def guard(self, job: Callable[[], None]) -> None:
         """Runs a job. The peer's faults end the pairing, not the agent; an operator's request out of time is

@@ -28,6 +28,8 @@ class CheckpointMeasure(Phases):
     waited_ms: int = 0
     """For so long an answer had waited when it was triggered."""
     stopped: float = 0.0
+    runs: bool = False
+    """The VM does again, after it."""
     pages: int = 0
     page_bytes: int = 0
     state_bytes: int = 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import anyio
 import anyio.to_thread
+import structlog
 from attrs import define, field
 
 from colo import _core
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
     from colo.agent.measures import CheckpointMeasure, Measures
     from colo.config import Config
 
+_log = structlog.get_logger()
 _MIB = 1 << 20
 _MORE_BY_THEN = 4
 """The VM may write a quarter as much again until it is stopped."""
 _NS_PER_MS = 1_000_000
 _NO_LOOK = frozenset({events.Reason.MEMORY, events.Reason.OUTPUT})
 """The VM writes on meanwhile, or an answer waits and the last look is not long ago."""
+_AT_ONCE_MS = 1
+"""The event loop may wait that long for it."""
 _DRAIN_MS = 50
 """How long the running VM may take to read the frames it was sent before it is stopped. What it has not read
 by then goes to the secondary once more."""
@@ -200,9 +204,11 @@ class PrimaryPairing:
                     self._watched.link(self._compression)
             case events.LoadedByPeer() | events.StoredByPeer():
                 self._measure.mark("loaded")
+            case events.VmResumed():
+                self._measure.runs = True
             case _:
                 pass
-        if not {"resume", "loaded"} <= self._measure.phases_ms.keys():
+        if not self._measure.runs or "loaded" not in self._measure.phases_ms:
             return None
         done, self._measure = self._measure, None
         self.measures.done(done)
@@ -225,7 +231,7 @@ class PrimaryPairing:
             case actions.ResumeVm():
                 self._steps.start(events.RESUME, self._resume)
             case actions.SendState(n):
-                self._steps.start("send", partial(self._send, n))
+                self.tasks.start_soon(self._send, n, name="send")
             case actions.Commit(n):
                 self.relay.commit(n)
                 self.tell_role(role.Committed(n))
@@ -274,7 +280,9 @@ class PrimaryPairing:
             with self._now.phase("look"):
                 await anyio.to_thread.run_sync(self._look_ahead)
         with self._now.phase("drain"):
-            await anyio.to_thread.run_sync(self.relay.pause_ingress, 0 if haste else _DRAIN_MS)
+            # As a rule the VM has read everything: a thread to wait in takes longer than to find that out.
+            if not self.relay.pause_ingress(0 if haste else _AT_ONCE_MS) and not haste:
+                await anyio.to_thread.run_sync(self.relay.pause_ingress, _DRAIN_MS)
         with self._now.phase("prepare"):
             self._now.stopped = await self.vm.hypervisor.begin_save()
         return events.VmStopped()
@@ -322,11 +330,22 @@ class PrimaryPairing:
         return events.VmResumed()
 
     async def _send(self, n: int) -> None:
+        """Beside the resumption: no step, for one that fails is not the VM's failure."""
+        try:
+            state = await self.vm.hypervisor.read_state()
+            if not self._ended:
+                self._hand_over(n, state)
+        except FAILURES as error:
+            _log.warning("a checkpoint cannot be sent", checkpoint=n, exc_info=True)
+            self.post(events.PeerLost(f"checkpoint {n} cannot be sent: {error}"))
+
+    def _hand_over(self, n: int, state: bytes) -> None:
         assert self._staging is not None
         assert self._encoder is not None
-        state = await self.vm.hypervisor.read_state()
         self._now.state_bytes = len(state)
         if self._ram_hash is not None:
             self.send(messages.RamHash.of(n, self._ram_hash))
+        # The relay need not wait for this loop to hear it; that comes to the same, a little later.
+        self.relay.commit_when(n, messages.encode(messages.Received(n)))
         self._now.sending()
         self.relay.send_state(n, self._staging, state, self._encoder, self._compression.choose())

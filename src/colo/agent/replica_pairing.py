@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, assert_never
 
 import anyio.to_thread
@@ -54,6 +55,7 @@ class ReplicaPairing:
     _whole: bool = False
     """The SVM's RAM holds a whole checkpoint, so that only written pages have to be restored."""
     _over: bool = False
+    _lives: asyncio.Future[str] | None = None
     _timed: Mapping[type, tuple[str, Callable[[int], Awaitable[events.SecondaryEvent]]]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -83,12 +85,15 @@ class ReplicaPairing:
     async def end(self) -> None:
         """No more steps, no more reports; a report that is on its way means nothing any more."""
         self._over = True
+        if self._lives is not None:
+            self._lives.cancel()
         await self._steps.cancel()
 
     def _watch(self, event: events.SecondaryEvent) -> None:
         match event:
             case events.Planned(n):
                 self._measure = Phases(n)
+                self._ask_whether_it_lives()
             case events.StateComplete() if self._measure is not None:
                 self._measure.mark("received")
             case _:
@@ -157,9 +162,17 @@ class ReplicaPairing:
         assert self.vm is not None, "no step comes before a checkpoint"
         return self.vm
 
+    def _ask_whether_it_lives(self) -> None:
+        """A QEMU that is stuck is found now, even if it rests, and not at the take-over. Asked when a
+        checkpoint is announced, so that nobody waits for the answer once it is here.
+        """
+        self._lives = asyncio.ensure_future(self._svm.hypervisor.run_state())
+        # Of a checkpoint that never comes nobody wants to know.
+        self._lives.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
+
     async def _store(self, n: int) -> events.Stored:
-        # One that is stuck is found now, even if it rests, and not at the take-over.
-        await self._svm.hypervisor.run_state()
+        if self._lives is not None:
+            await self._lives
         newer = await anyio.to_thread.run_sync(self.replica.store, n)
         await self.verification.check(n, "cache")
         if self.machine.stopped and newer >= AT_ONCE:

@@ -41,7 +41,7 @@ class Steps:
 
         async def run() -> None:
             try:
-                if before is not None:
+                if before is not None and not before_ended.is_set():
                     before.cancel()
                     await before_ended.wait()
                 with scope:

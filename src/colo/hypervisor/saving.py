@@ -11,11 +11,13 @@ them. So RAM can be read from the stop on, once no disk writes it any more.
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Self
 
 import anyio
 import attrs
 
+from colo import _core
 from colo.errors import QemuError
 from colo.hypervisor import running
 from colo.hypervisor.command import FLASH
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 _CAPABILITIES = ("x-ignore-shared", "events")
 _PIPE = "colo-state"
-_CHUNK = 1 << 20
 _COMPLETED = "completed"
 _ENDED = frozenset({_COMPLETED, "failed", "cancelled"})
 _STOPPED = _ENDED | {"device"}
@@ -139,14 +140,9 @@ def _has_ended(event: QemuEvent) -> bool:
 
 def _read_all(reader: int) -> bytes:
     """What comes through the pipe, to its end; what is too much is read but not kept."""
-    chunks, size = [], 0
-    with open(reader, "rb", buffering=0) as pipe:
-        while chunk := pipe.read(_CHUNK):
-            size += len(chunk)
-            if size <= MAX_BYTES:
-                chunks.append(chunk)
-    if size > MAX_BYTES:
-        raise QemuError(
-            f"the device state of {size} bytes is larger than {MAX_BYTES}", "remove devices from vm.extra"
-        )
-    return b"".join(chunks)
+    try:
+        return _core.read_to_end(reader, MAX_BYTES)
+    except ValueError as error:
+        raise QemuError(f"the device state is too large: {error}", "remove devices from vm.extra") from error
+    finally:
+        os.close(reader)

@@ -126,6 +126,7 @@ class PrimarySide(Side):
                 state = State(checkpoint, self._ram, self._device, damaged)
                 takes = self.agent.world.step_time(self.agent.host, "send")
                 if takes is not None:
+                    relay.commit_when(messages.Received(checkpoint))
                     relay.send(state, takes)
             case do.Commit(checkpoint):
                 relay.commit(checkpoint)

@@ -12,6 +12,7 @@ from colo.sim.loop import MS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from colo.model.messages import Received
     from colo.model.timing import Timing
     from colo.sim.hosts import Host
     from colo.sim.network import End
@@ -43,6 +44,7 @@ class Relay:
         self._report = report
         self._release = release
         self._link: End | None = None
+        self._awaited: Received | None = None
         self._gate = 0
         self._paused: list[int] | None = None
         self._close_pairing()
@@ -63,7 +65,7 @@ class Relay:
 
     def attach_link(self, link: End) -> None:
         """The peer is heard from now on."""
-        self._link = link
+        self._link, self._awaited = link, None
         self._heard = self._moved = self._host.clock()
         self._their_progress = -1
         link.attach(self._received, self._down)
@@ -104,6 +106,8 @@ class Relay:
                 self.incoming = message
                 self._report("state_complete", checkpoint)
             case _:
+                if self._awaited is not None and message == self._awaited:
+                    self.commit(self._awaited.checkpoint)
                 self._report("control", message)
 
     def _tick(self) -> None:
@@ -201,6 +205,10 @@ class Relay:
         self.committed = checkpoint
         self._theirs = {key: value for key, value in self._theirs.items() if key[0] > checkpoint}
         self._compare()
+
+    def commit_when(self, said: Received) -> None:
+        """Commits by itself when the peer says so over this link."""
+        self._awaited = said
 
     def loaded(self) -> None:
         """Hold limits count from now at the earliest."""

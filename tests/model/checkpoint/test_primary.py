@@ -74,19 +74,49 @@ def test_every_event_has_an_entry_in_every_state(mode: Resume, state: State) -> 
     assert all(isinstance(entry, To | Rule | Fault) for entry in row.values())
 
 
-def test_early_the_vm_runs_before_its_state_is_sent() -> None:
+def test_early_the_vm_is_resumed_first_and_its_state_sent_meanwhile() -> None:
     primary = machine()
     done = [primary.step(event, 0) for event in (Trigger(Reason.FIRST), *EARLY)]
     assert done == [
         (SayPlan(1, rest=False), PauseIngressAndStop(1)),
         (MarkCut(1), CollectPages(1)),
         (SaveState(1),),
-        (ResumeVm(1),),
-        (SendState(1),),
+        (ResumeVm(1), SendState(1)),
+        (),
         (Commit(1),),
         (NoteLoaded(1),),
     ]
     assert (primary.state, primary.checkpoint) == (State.RUNNING, 2)
+
+
+ANSWERED = (ReceivedByPeer(1), LoadedByPeer(1))
+
+
+@pytest.mark.parametrize("before", range(3))
+def test_a_secondary_may_answer_before_the_vm_runs_and_the_next_checkpoint_waits_for_both(
+    before: int,
+) -> None:
+    primary = in_flight("early", 3)
+    primary.step(Trigger(Reason.OPERATOR), 0)
+    done = [primary.step(event, 0) for event in (*ANSWERED[:before], VmResumed(), *ANSWERED[before:])]
+    assert done[before] == () or before == 2
+    assert [action for actions in done for action in actions] == [
+        Commit(1),
+        NoteLoaded(1),
+        SayPlan(2, rest=False),
+        PauseIngressAndStop(2),
+    ]
+    assert primary.state is State.STOPPING
+
+
+@pytest.mark.parametrize("answers", range(3))
+def test_trouble_while_the_vm_is_being_resumed_gives_the_secondary_up_once_it_runs(answers: int) -> None:
+    primary = in_flight("early", 3)
+    for event in ANSWERED[:answers]:
+        primary.step(event, 0)
+    assert primary.next_timer() == PAUSE
+    assert primary.step(PeerLost("checkpoint 1 cannot be sent"), 0) == ()
+    assert primary.step(VmResumed(), 0) == (DeclareSecondaryLost("checkpoint 1 cannot be sent"),)
 
 
 def test_together_the_vm_runs_when_the_secondarys_does() -> None:

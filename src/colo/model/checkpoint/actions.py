@@ -49,7 +49,9 @@ class ResumeVm(_OfCheckpoint):
 
 
 class SendState(_OfCheckpoint):
-    """Stream what was saved and collected. The answer is the peer's ReceivedByPeer."""
+    """Stream what was saved and collected, beside a ResumeVm that was asked for before. The answer is the
+    peer's ReceivedByPeer; PeerLost, when it cannot be sent.
+    """
 
 
 class Commit(_OfCheckpoint):

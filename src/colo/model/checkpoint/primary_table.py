@@ -48,9 +48,11 @@ class State(Enum):
     STOPPING = "stopping"
     COLLECTING = "collecting"
     SAVING = "saving"  # QEMU began with the stop; waits for its end
-    RESUMING = "resuming"
+    RESUMING = "resuming"  # early: it is sent meanwhile, and RECEIVED may come first
+    COMMITTED = "committed"  # early: RECEIVED, and still being resumed
     SENDING = "sending"  # waits for RECEIVED
     LOADING = "loading"  # waits for LOADED, or STORED
+    PLACED = "placed"  # LOADED or STORED; being resumed
     ABORTING = "aborting"  # it failed: the VM is being resumed
     ENDED = "ended"  # this pairing is over; the machine is of no more use
 
@@ -81,9 +83,19 @@ class To:
 
 Entry = To | Rule | Fault
 
+_BEING_RESUMED = (State.RESUMING, State.COMMITTED, State.PLACED)
 _FROM_PEER = (ReceivedByPeer, LoadedByPeer, StoredByPeer)
 _TROUBLE = (StepFailed, PeerLost, Deadline)
 _REPORTS = (VmStopped, StateSaved, PagesCollected, VmResumed)
+
+_RESUMING: Mapping[type, Entry] = {
+    Pace: Rule.PACE,
+    Trigger: Rule.COALESCE,
+    StepFailed: Rule.VM_LOST,
+    **each(Rule.AWAIT_RESUME, PeerLost, Deadline),
+    **each(PEER_ERROR, *_FROM_PEER),
+    **each(OWN_BUG, VmStopped, StateSaved, PagesCollected),
+}
 
 _COMMON: Mapping[State, Mapping[type, Entry]] = {
     State.RUNNING: {
@@ -117,13 +129,17 @@ _COMMON: Mapping[State, Mapping[type, Entry]] = {
         **each(OWN_BUG, VmStopped, PagesCollected, VmResumed),
     },
     State.RESUMING: {
-        Pace: Rule.PACE,
-        Trigger: Rule.COALESCE,
-        StepFailed: Rule.VM_LOST,
-        **each(Rule.AWAIT_RESUME, PeerLost, Deadline),
-        **each(PEER_ERROR, *_FROM_PEER),
-        **each(OWN_BUG, VmStopped, StateSaved, PagesCollected),
+        **_RESUMING,
+        VmResumed: To(State.SENDING),
+        ReceivedByPeer: To(State.COMMITTED, (Commit,)),
     },
+    State.COMMITTED: {
+        **_RESUMING,
+        VmResumed: To(State.LOADING),
+        LoadedByPeer: To(State.PLACED, (NoteLoaded,)),
+        StoredByPeer: To(State.PLACED, (NoteStored,)),
+    },
+    State.PLACED: {**_RESUMING, VmResumed: To(State.RUNNING)},
     State.SENDING: {
         Pace: Rule.PACE,
         ReceivedByPeer: To(State.LOADING, (Commit,)),
@@ -150,8 +166,7 @@ _COMMON: Mapping[State, Mapping[type, Entry]] = {
 
 _BY_MODE: Mapping[Resume, Mapping[State, Mapping[type, Entry]]] = {
     "early": {
-        State.SAVING: {StateSaved: To(State.RESUMING, (ResumeVm,))},
-        State.RESUMING: {VmResumed: To(State.SENDING, (SendState,))},
+        State.SAVING: {StateSaved: To(State.RESUMING, (ResumeVm, SendState))},
         State.SENDING: each(Rule.GIVE_UP, *_TROUBLE),
         State.LOADING: {
             LoadedByPeer: To(State.RUNNING, (NoteLoaded,)),
@@ -163,11 +178,10 @@ _BY_MODE: Mapping[Resume, Mapping[State, Mapping[type, Entry]]] = {
         State.SAVING: {StateSaved: To(State.SENDING, (SendState,))},
         State.SENDING: each(Rule.ABORT, *_TROUBLE),
         State.LOADING: {
-            LoadedByPeer: To(State.RESUMING, (NoteLoaded, ResumeVm)),
-            StoredByPeer: To(State.RESUMING, (NoteStored, ResumeVm)),
+            LoadedByPeer: To(State.PLACED, (NoteLoaded, ResumeVm)),
+            StoredByPeer: To(State.PLACED, (NoteStored, ResumeVm)),
             **each(Rule.ABORT, *_TROUBLE),
         },
-        State.RESUMING: {VmResumed: To(State.RUNNING)},
     },
 }
 
@@ -177,7 +191,7 @@ TABLES: Mapping[Resume, Mapping[State, Mapping[type, Entry]]] = {
 }
 
 STANDS_STILL: Mapping[Resume, frozenset[State]] = {
-    "early": frozenset({State.STOPPING, State.COLLECTING, State.SAVING, State.RESUMING}),
+    "early": frozenset({State.STOPPING, State.COLLECTING, State.SAVING, *_BEING_RESUMED}),
     "together": frozenset(State) - {State.RUNNING, State.ABORTING, State.ENDED},
 }
 """Where the VM may be stopped, and the deadline is that of the pause."""
