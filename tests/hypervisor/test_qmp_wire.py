@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 _PATIENCE_S = 5.0
-_GREETING = b'{"QMP": {"capabilities": ["oob"]}}\r\n'
+_GREETING = (
+    b'{"QMP": {"version": {"qemu": {"micro": 2, "minor": 0, "major": 10}}, "capabilities": ["oob"]}}\r\n'
+)
 
 
 @asynccontextmanager
@@ -41,6 +43,7 @@ async def _session() -> AsyncIterator[tuple[Wire, socket.socket, list[Mapping[st
                 asked = json.loads(await anyio.to_thread.run_sync(theirs.recv, 4096))
                 assert asked == {"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}, "id": 1}
                 theirs.send(b'{"return": {}, "id": 1}\r\n')
+        assert wire.version == (10, 0, 2)
         yield wire, theirs, events
         wire.close()
 
@@ -130,6 +133,17 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_no_fault() -> None:
         qemu.send(b'{"return": {}, "id": 2}\n{"return": {}, "id": 3}\n')
         with anyio.fail_after(_PATIENCE_S):
             assert await next_ == {}
+
+
+@pytest.mark.parametrize("greeting", [b'{"QMP": []}', b'{"QMP": {"version": {}, "capabilities": []}}'])
+async def test_what_is_no_greeting_begins_no_session(greeting: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    with theirs, anyio.fail_after(_PATIENCE_S):
+        theirs.send(greeting + b"\n")
+        wire = Wire(lambda _: None)
+        with pytest.raises(WireLostError, match="no greeting"):
+            await wire.connect(ours)
+        wire.close()
 
 
 async def test_a_qemu_that_ends_before_its_greeting_is_lost() -> None:

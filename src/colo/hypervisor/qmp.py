@@ -8,7 +8,7 @@ import asyncio
 import fcntl
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
@@ -65,10 +65,7 @@ class Qmp:
     @property
     def version(self) -> tuple[int, int, int]:
         """QEMU's, as it says at the beginning of a session (QAPI: VersionInfo)."""
-        greeting = self._client.greeting
-        assert greeting is not None, "connected"
-        qemu = cast("Mapping[str, int]", greeting.QMP.version["qemu"])
-        return qemu["major"], qemu["minor"], qemu["micro"]
+        return self._wire.version
 
     async def execute(
         self, command: str, arguments: Mapping[str, object] | None = None, timeout_s: float | None = None

@@ -52,6 +52,8 @@ class Wire:
     """`connect` first. `on_event` gets the events as they come: name, data, timestamp."""
 
     on_event: Callable[[Mapping[str, Any]], None]
+    version: tuple[int, int, int] = (0, 0, 0)
+    """QEMU's, as it says at the beginning."""
     _socket: socket.socket | None = None
     _lost: str = "it was not begun"
     _number: int = 0
@@ -66,13 +68,22 @@ class Wire:
         connected.settimeout(0)
         self._socket, self._greeting = connected, loop.create_future()
         loop.add_reader(connected, self._readable)
-        greeting = await self._greeting
-        offered = greeting.get("capabilities", []) if isinstance(greeting, dict) else []
+        offered = self._read_greeting(await self._greeting)
         enable = [capability for capability in offered if capability == "oob"]
         try:
-            await self.send([Command("qmp_capabilities", {"enable": enable} if enable else None)])[0]
+            await self.send([Command("qmp_capabilities", {"enable": enable})])[0]
         except ErrorReply as error:
             raise WireLostError(f"QMP cannot begin: {error}") from error
+
+    def _read_greeting(self, greeting: object) -> list[object]:
+        match greeting:
+            case {
+                "version": {"qemu": {"major": int(major), "minor": int(minor), "micro": int(micro)}},
+                "capabilities": list(offered),
+            }:
+                self.version = major, minor, micro
+                return offered
+        raise WireLostError("what came is no greeting of QEMU's")
 
     def send(self, commands: Sequence[Command], fds: Iterable[int] = ()) -> list[asyncio.Future[Any]]:
         """Send these in one go, and file descriptors with them; their answers, each a value, `ErrorReply` or
