@@ -29,7 +29,7 @@ TIGHT = Timing(
 """The same world, in less time."""
 
 _SEED = 11
-_THREE = 260
+_THREE = 270
 """Milliseconds in which three checkpoints are made."""
 _STABLE = {"idle", "degraded", "protected", "standby"}
 
