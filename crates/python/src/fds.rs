@@ -25,7 +25,9 @@ pub(crate) fn read_to_end(py: Python<'_>, fd: i32, limit: usize) -> PyResult<Bou
     let mut pipe = File::from(duplicate(fd)?);
     let (kept, size) = py.detach(|| drain(&mut pipe, limit))?;
     if size > limit as u64 {
-        return Err(PyValueError::new_err(format!("{size} bytes, {limit} is the limit")));
+        return Err(PyValueError::new_err(format!(
+            "{size} bytes, {limit} is the limit"
+        )));
     }
     Ok(PyBytes::new(py, &kept))
 }

@@ -21,9 +21,9 @@ mod _core {
     #[pymodule_export]
     use super::comparison::Comparison;
     #[pymodule_export]
-    use super::fds::read_to_end;
-    #[pymodule_export]
     use super::errors::{StagingLimitError, TrackingLostError};
+    #[pymodule_export]
+    use super::fds::read_to_end;
     #[pymodule_export]
     use super::ram::{Encoder, GuestRam, PageSet, Staging};
     #[pymodule_export]
