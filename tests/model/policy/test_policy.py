@@ -358,7 +358,7 @@ def test_the_account_says_mode_reason_figures_and_outlook(mode: str) -> None:
     assert told.why
     assert told.outlook
     assert told.since_s == round((trace.now - trace.policy.since) / S, 1)
-    assert [(one.limit, one.back) for one in told.measured] == [(50, 25), (20, 10), (100, 50), (500, 250)]
+    assert [(one.limit, one.back) for one in told.measured] == [(50, 25), (20, 10), (70, 35), (500, 250)]
     if mode == "lockstep":
         assert told.measured[0].value > 50
         assert (told.earliest_ms, told.latest_ms) == (None, 500)

@@ -40,7 +40,7 @@ class Limits:
     mode: Wanted = "auto"
     forced_percent: int = 50
     paused_percent: int = 20
-    wait_percent: int = 100
+    wait_percent: int = 70
     lag_ms: int = 500
     trial_s: int = 10
     epoch_min_ms: int = 0
