@@ -46,7 +46,7 @@ async def monitor(process: HostProcess, path: Path) -> AsyncIterator[Monitor]:
     try:
         yield Monitor(qmp, moments)
     finally:
-        qmp.close()
+        await qmp.close()
 
 
 async def _connected(path: Path) -> socket.socket:

@@ -44,7 +44,7 @@ class Monitor:
         await _send(stream, _GREETING)
         async for message in lines:
             if "qmp_capabilities" in message.values():
-                await _send(stream, {"return": {}, "id": message["id"]})
+                await _send(stream, {"return": {}})
                 continue
             answers = self.answer(message)
             if answers is None:
@@ -90,7 +90,7 @@ async def _session(answer: Answer) -> AsyncIterator[tuple[Qmp, Monitor]]:
         qmp = Qmp(0.1, lambda _: None, monitor.kill, monitor.death)
         await qmp.connect(ours, 1)
         yield qmp, monitor
-        qmp.close()
+        await qmp.close()
         tasks.cancel_scope.cancel()
 
 

@@ -112,7 +112,7 @@ class Hypervisor:
                 await loader.prepare()
             except BaseException:
                 await launched.process.kill("the start failed")
-                qmp.close()
+                await qmp.close()
                 raise
             rest = undo.pop_all()
         sockets = tuple(number for number, nic in enumerate(vm.nic) if not nic.has_offloads)
@@ -218,7 +218,7 @@ class Hypervisor:
     async def kill(self, because: str) -> None:
         """End QEMU at once and for certain, and clean up. Harmless when it is dead already."""
         await self._launched.process.kill(because)
-        self._qmp.close()
+        await self._qmp.close()
         # In a thread: giving gigabytes of guest memory back takes the kernel seconds.
         await anyio.to_thread.run_sync(self._undo.close)
 

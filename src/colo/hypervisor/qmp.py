@@ -1,5 +1,8 @@
-"""QMP with deadlines, on top of `qmp_wire`: every command has one, and waiting for an event ends when QEMU
-does.
+"""QMP with deadlines, on top of `qemu.qmp`.
+
+Three things that the library leaves to its user: every command has a deadline; waiting for an event ends
+when QEMU does; and events are handed on as they come, so none pile up. See
+https://www.qemu.org/docs/master/interop/qmp-spec.html.
 """
 
 from __future__ import annotations
@@ -8,19 +11,20 @@ import asyncio
 import fcntl
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import attrs
+from qemu.qmp import ExecuteError, QMPClient, QMPError
 
 from colo.hypervisor.errors import QemuDiedError, QmpRefusedError, QmpTimeoutError
-from colo.hypervisor.qmp_events import QemuEvent, Watch
-from colo.hypervisor.qmp_wire import Command, ErrorReply, Wire, WireLostError
+from colo.hypervisor.qmp_events import Forwarder, Watch
 
 if TYPE_CHECKING:
     import socket
-    from asyncio import Future
     from collections.abc import Awaitable, Callable, Mapping
+
+    from colo.hypervisor.qmp_events import QemuEvent
 
 _GRACE_S = 0.5
 """How long a command may still take after a yank has freed what blocked it."""
@@ -42,30 +46,34 @@ class Qmp:
     give_up: Callable[[str], None]
     death: Callable[[], Awaitable[str]]
     """Gives the reason of QEMU's death, once it is dead."""
-    _wire: Wire = attrs.field(init=False)
+    _client: QMPClient = attrs.field(factory=QMPClient)
     _watches: list[Watch] = attrs.field(factory=list)
     _lost: bool = False
-
-    def __attrs_post_init__(self) -> None:
-        self._wire = Wire(lambda message: self._event(QemuEvent.read(message)))
 
     async def connect(self, connected: socket.socket, timeout_s: float) -> None:
         """Begin the session on a connected socket.
 
         QEMU may still be starting; the kernel keeps the connection for it.
         """
+        self._client.events.event_filter = lambda _: (
+            False
+        )  # the library's own listener would keep all of them
+        self._client.register_listener(Forwarder(self._event))
         try:
             with anyio.fail_after(timeout_s):
-                await self._wire.connect(connected)
+                await self._client.connect(connected)
         except TimeoutError as error:
             raise self._late("the greeting", timeout_s) from error
-        except WireLostError as error:
+        except (QMPError, OSError, EOFError) as error:
             raise await self._ended() from error
 
     @property
     def version(self) -> tuple[int, int, int]:
         """QEMU's, as it says at the beginning of a session (QAPI: VersionInfo)."""
-        return self._wire.version
+        greeting = self._client.greeting
+        assert greeting is not None, "connected"
+        qemu = cast("Mapping[str, int]", greeting.QMP.version["qemu"])
+        return qemu["major"], qemu["minor"], qemu["micro"]
 
     async def execute(
         self, command: str, arguments: Mapping[str, object] | None = None, timeout_s: float | None = None
@@ -75,8 +83,21 @@ class Qmp:
         Raises `QmpRefusedError` for QEMU's own error, `QemuDiedError`, and `QmpTimeoutError` after which
         QEMU is dead.
         """
-        (reply,) = await self._send(Command(command, arguments))
-        return await self._answer(command, reply, timeout_s)
+        limit = self.timeout_s if timeout_s is None else timeout_s
+        reply = asyncio.ensure_future(self._client.execute(command, arguments))
+        try:
+            done, _ = await asyncio.wait({reply}, timeout=limit)
+            if not done and await self._yank():
+                done, _ = await asyncio.wait({reply}, timeout=_GRACE_S)
+            if not done:
+                raise self._late(command, limit)
+            return reply.result()
+        except ExecuteError as error:
+            raise QmpRefusedError(command, str(error)) from error
+        except QMPError as error:
+            raise await self._ended() from error
+        finally:
+            reply.cancel()
 
     def watch(self, seen: Callable[[QemuEvent], bool]) -> Watch:
         """Look out for an event from now on, until it came or `Watch.close`."""
@@ -92,9 +113,8 @@ class Qmp:
     async def until(self, happened: anyio.Event, what: str) -> None:
         """Wait for something that QEMU has to do; `what` names it. Raises like `execute`."""
         try:
-            if not happened.is_set():
-                with anyio.fail_after(self.timeout_s):
-                    await happened.wait()
+            with anyio.fail_after(self.timeout_s):
+                await happened.wait()
         except TimeoutError as error:
             raise self._late(what, self.timeout_s) from error
         if self._lost:
@@ -109,10 +129,9 @@ class Qmp:
         try:
             with suppress(PermissionError):  # pipe(7), pipe-max-size: then it is smaller, which is slower
                 fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-            commands = Command("getfd", {"fdname": name}), Command(command, arguments)
-            taken, begun = await self._send(*commands, fds=(writer,))
-            await self._answer("getfd", taken)
-            await self._answer(command, begun)
+            await self._pass_fd(writer)
+            # In this order, and the second without waiting for the first one's answer.
+            await asyncio.gather(self.execute("getfd", {"fdname": name}), self.execute(command, arguments))
         except BaseException:
             os.close(reader)
             raise
@@ -122,30 +141,14 @@ class Qmp:
 
     async def send_fd(self, name: str, fd: int) -> None:
         """Give QEMU a descriptor, as `fd:name` for its commands; ours stays ours to close."""
-        (taken,) = await self._send(Command("getfd", {"fdname": name}), fds=(fd,))
-        await self._answer("getfd", taken)
+        await self._pass_fd(fd)
+        await self.execute("getfd", {"fdname": name})
 
-    async def _send(self, *commands: Command, fds: tuple[int, ...] = ()) -> list[Future[Any]]:
+    async def _pass_fd(self, fd: int) -> None:
         try:
-            return self._wire.send(commands, fds)
-        except WireLostError as error:
+            self._client.send_fd_scm(fd)
+        except (QMPError, OSError) as error:
             raise await self._ended() from error
-
-    async def _answer(self, command: str, reply: Future[Any], timeout_s: float | None = None) -> Any:  # noqa: ANN401
-        limit = self.timeout_s if timeout_s is None else timeout_s
-        try:
-            done, _ = await asyncio.wait({reply}, timeout=limit)
-            if not done and await self._yank():
-                done, _ = await asyncio.wait({reply}, timeout=_GRACE_S)
-            if not done:
-                raise self._late(command, limit)
-            return reply.result()
-        except ErrorReply as error:
-            raise QmpRefusedError(command, str(error)) from error
-        except WireLostError as error:
-            raise await self._ended() from error
-        finally:
-            reply.cancel()
 
     async def job(self, command: str, job_id: str, arguments: Mapping[str, object]) -> None:
         """Run a command that starts a job, to the job's end. A job that fails raises `QmpRefusedError`."""
@@ -168,9 +171,10 @@ class Qmp:
         for watch in self._watches:
             watch.happened.set()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the session. What went wrong in it has been told to whom it concerned."""
-        self._wire.close()
+        with anyio.move_on_after(_EOF_S, shield=True), suppress(QMPError, OSError, EOFError):
+            await self._client.disconnect()
 
     def _event(self, event: QemuEvent) -> None:
         for watch in tuple(self._watches):
@@ -182,11 +186,11 @@ class Qmp:
 
         Out of band: answered by QEMU's monitor thread while its main loop is stuck.
         """
-        with anyio.move_on_after(_GRACE_S), suppress(WireLostError, ErrorReply):
-            instances = await self._wire.send([Command("query-yank", oob=True)])[0]
+        with anyio.move_on_after(_GRACE_S), suppress(QMPError):
+            instances: Any = await self._client.execute("query-yank", oob=True)
             ours = [instance for instance in instances if instance != _OURSELVES]
             if ours:
-                await self._wire.send([Command("yank", {"instances": ours}, oob=True)])[0]
+                await self._client.execute("yank", {"instances": ours}, oob=True)
                 return True
         return False
 

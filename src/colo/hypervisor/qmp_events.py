@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import attrs
+from qemu.qmp import EventListener, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,11 +23,6 @@ class QemuEvent:
     data: Mapping[str, Any]
     at: float = attrs.field(factory=time.monotonic)
     """When that was, as `time.monotonic` counts."""
-
-    @classmethod
-    def read(cls, message: Mapping[str, Any]) -> Self:
-        """As it came over the wire."""
-        return cls(message["event"], message.get("data", {}), _moment(message.get("timestamp", {})))
 
 
 @attrs.define(eq=False)
@@ -61,6 +57,19 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Forwarder(EventListener):
+    """Hands events on at once. The library's own listeners keep a history for ever."""
+
+    def __init__(self, receive: Callable[[QemuEvent], None]) -> None:
+        super().__init__()
+        self._receive = receive
+
+    async def put(self, event: Message) -> None:
+        """The library calls it."""
+        name, data, stamp = str(event["event"]), event.get("data", {}), event.get("timestamp", {})
+        self._receive(QemuEvent(name, data, _moment(stamp)))  # type: ignore[arg-type]
 
 
 def _moment(stamp: Mapping[str, int]) -> float:
