@@ -193,7 +193,7 @@ def _pairing(
         send=sent.append,
         tell_round=lambda _: None,
     )
-    pairing._staging = cast("Any", vm)
+    pairing.work._staging = cast("Any", vm)
     return pairing
 
 
@@ -215,7 +215,7 @@ async def test_an_answer_that_began_to_wait_behind_a_cut_gets_the_next_checkpoin
 
 
 def _finish_checkpoint(pairing: PrimaryPairing, end: events.LoadedByPeer | events.StoredByPeer) -> None:
-    measure = pairing._measure
+    measure = pairing.work.measure
     assert measure is not None
     reports = (events.VmStopped(), events.PagesCollected(0, 0), events.StateSaved(), events.VmResumed())
     for report in reports:

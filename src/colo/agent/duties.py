@@ -216,7 +216,7 @@ class Duties:
     def peer_started(self) -> None:
         """The secondary's QEMU is there, if this is the primary of a pairing."""
         if self.primary is not None:
-            self.primary.peer_started.set()
+            self.primary.work.peer_started.set()
 
     def output_waits(self, epoch: int) -> None:
         """The relay holds what the VM said in this epoch."""

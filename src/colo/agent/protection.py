@@ -163,7 +163,7 @@ class Protection:
             await self.loop.changes.wait(_TICK_S)
         if role.state is not State.PROTECTED:
             primary = self.loop.duties.primary
-            if primary is not None and not primary.peer_started.is_set():
+            if primary is not None and not primary.work.peer_started.is_set():
                 raise self._no_replica()
             raise PeerUnreachableError(f"the VM is not protected: {role.why}", "see the log of both agents")
         self._tell(Progress("protected", role.why))

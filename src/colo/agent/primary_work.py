@@ -1,0 +1,209 @@
+"""What a checkpoint does on the primary, step by step, and how long each step takes.
+
+`PrimaryPairing` says when; what a step raises is reported as its failure by whoever runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+from attrs import define, field
+
+from colo import _core
+from colo.agent.precopy import Copied, PreCopy
+from colo.model import messages
+from colo.model.checkpoint import events
+from colo.model.compression import Compression, Tally
+from colo.model.convergence import Convergence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from colo._core import Encoder, PageSet, Relay, Staging
+    from colo.agent.local_vm import LocalVm
+    from colo.agent.measures import CheckpointMeasure
+    from colo.agent.memory_watch import MemoryWatch
+    from colo.config import Config
+
+_MIB = 1 << 20
+_MORE_BY_THEN = 4
+"""The VM may write a quarter as much again until it is stopped."""
+_NO_LOOK = frozenset({events.Reason.MEMORY, events.Reason.OUTPUT})
+"""The VM writes on meanwhile, or an answer waits and the last look is not long ago."""
+_AT_ONCE_MS = 1
+"""The event loop may wait that long for it."""
+_DRAIN_MS = 50
+"""How long the running VM may take to read the frames it was sent before it is stopped. What it has not read
+by then goes to the secondary once more."""
+
+
+@define(eq=False)
+class PrimaryWork:
+    """One pairing's: `fill` first, then checkpoint after checkpoint, each with a `measure` of its own."""
+
+    config: Config
+    relay: Relay
+    vm: LocalVm
+    say: Callable[[messages.Message], None]
+    tell_round: Callable[[Copied], None]
+    peer_started: anyio.Event = field(factory=anyio.Event)
+    """The secondary's QEMU is there."""
+    measure: CheckpointMeasure | None = None
+    """Of the checkpoint in flight."""
+    memory: MemoryWatch | None = None
+    """Since the first checkpoint."""
+    compression: Compression = field(init=False)
+    _staging: Staging | None = None
+    _backlog: PageSet | None = None
+    _precopy: PreCopy | None = None
+    _encoder: Encoder | None = None
+    _ram_hash: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.compression = Compression(self.config.checkpoint.encoding)
+
+    # --- what is heard meanwhile ---
+
+    def sent(self, checkpoint: int, tally: Tally) -> None:
+        """The relay has sent a slice of the pre-copy (0), or all of a checkpoint."""
+        if checkpoint == 0 and self._precopy is not None:
+            self._precopy.slice_sent(tally)
+        elif self.measure is not None and self.measure.checkpoint == checkpoint:
+            self.measure.sent = tally
+
+    def slowed(self, ms: float) -> None:
+        """The VM was stopped for that long, to write less."""
+        if self.measure is not None:
+            self.measure.slowed(ms)
+
+    def heard(self, event: events.PrimaryEvent) -> CheckpointMeasure | None:
+        """Takes the time of what the machine is told; the measure, once the checkpoint is through."""
+        if self.measure is None:
+            return None
+        match event:
+            case events.ReceivedByPeer():
+                self.measure.mark("commit")
+                self.measure.received()
+                if self.measure.sent is not None:
+                    self.compression.sent(self.measure.sent, self.measure.link_ns)
+                    self._watch.link(self.compression)
+            case events.LoadedByPeer() | events.StoredByPeer():
+                self.measure.mark("loaded")
+            case events.VmResumed():
+                self.measure.runs = True
+            case _:
+                pass
+        if not self.measure.runs or "loaded" not in self.measure.phases_ms:
+            return None
+        done, self.measure = self.measure, None
+        self._watch.through()
+        return done
+
+    # --- the steps ---
+
+    async def fill(self) -> events.PrimaryEvent:
+        """Step: the first copy, while the VM runs."""
+        limit = self.config.checkpoint.max_staging_mib * _MIB
+        # Only the first checkpoint needs it, and finding memory may take the kernel 100 ms.
+        staging = asyncio.get_running_loop().run_in_executor(None, _core.Staging, self.vm.ram, limit)
+        shadow = self.compression.needs_shadow
+        self._encoder = await anyio.to_thread.run_sync(partial(_core.Encoder, self.vm.ram, shadow=shadow))
+        self._precopy = PreCopy(
+            self.vm,
+            self.relay,
+            self._encoder,
+            self.compression,
+            Convergence(limit // _core.PAGE_SIZE, self.config.timing.checkpoint_timeout_ms / 2000),
+            self.tell_round,
+            self.peer_started,
+            self.config.checkpoint.precopy_max_mib_s,
+        )
+        self._backlog = await self._precopy.run()
+        self._staging = await staging
+        return events.Trigger(events.Reason.FIRST)
+
+    async def stop(self, reason: events.Reason) -> events.VmStopped:
+        """Step: the VM reads what it was given, and stands still; QEMU has begun to save it."""
+        haste = reason is events.Reason.MEMORY  # it writes on meanwhile
+        await self._watch.hold()
+        if reason not in _NO_LOOK and self.vm.tracker_kind == "pagemap-scan":
+            with self._now.phase("look"):
+                await anyio.to_thread.run_sync(self._look_ahead)
+        with self._now.phase("drain"):
+            # As a rule the VM has read everything: a thread to wait in takes longer than to find that out.
+            if not self.relay.pause_ingress(0 if haste else _AT_ONCE_MS) and not haste:
+                await anyio.to_thread.run_sync(self.relay.pause_ingress, _DRAIN_MS)
+        with self._now.phase("prepare"):
+            self._now.stopped = await self.vm.hypervisor.begin_save()
+        return events.VmStopped()
+
+    def _look_ahead(self) -> None:
+        """While the VM runs: brings the page tables into the CPU's caches, where the next look is three times
+        as fast, and finds memory for what it will see.
+        """
+        assert self._staging is not None
+        written = self.vm.tracker().count()
+        self._staging.reserve(written + written // _MORE_BY_THEN)
+
+    async def save(self) -> events.StateSaved:
+        """Step: QEMU has saved it."""
+        self._now.mark_stopped("save", await self.vm.hypervisor.save())
+        if self.config.checkpoint.verify:
+            # The last look: it would see a write after the pages were collected.
+            with self._now.phase("verify"):
+                self._ram_hash = await anyio.to_thread.run_sync(self.vm.ram.hash)
+        return events.StateSaved()
+
+    async def collect(self) -> events.PagesCollected:
+        """Step: what it has written is copied aside."""
+        with self._now.phase("collect"):
+            pages, size = await anyio.to_thread.run_sync(self._gather)
+        self._now.pages, self._now.page_bytes = pages, size
+        self._watch.limit.cut(pages, _core.boottime_ns())
+        return events.PagesCollected(pages, size)
+
+    def _gather(self) -> tuple[int, int]:
+        assert self._staging is not None
+        self.vm.check_holes()
+        written = self.vm.tracker().collect(stopped=True)
+        if self._backlog is not None:
+            written = written.union(self._backlog)
+            self._backlog = None
+        return len(written), self._staging.gather(written)
+
+    async def resume(self) -> events.VmResumed:
+        """Step: the VM runs."""
+        try:
+            with self._now.phase("resume"):
+                await self.vm.hypervisor.cont()
+        finally:
+            self.relay.resume_ingress()
+            self._watch.let_go()
+        self._now.mark_stopped("pause")
+        return events.VmResumed()
+
+    def hand_over(self, n: int, state: bytes) -> None:
+        """Gives the checkpoint to the relay, which sends it."""
+        assert self._staging is not None
+        assert self._encoder is not None
+        self._now.state_bytes = len(state)
+        if self._ram_hash is not None:
+            self.say(messages.RamHash.of(n, self._ram_hash))
+        # The relay need not wait for this loop to hear it; that comes to the same, a little later.
+        self.relay.commit_when(n, messages.encode(messages.Received(n)))
+        self._now.sending()
+        self.relay.send_state(n, self._staging, state, self._encoder, self.compression.choose())
+
+    @property
+    def _now(self) -> CheckpointMeasure:
+        assert self.measure is not None
+        return self.measure
+
+    @property
+    def _watch(self) -> MemoryWatch:
+        assert self.memory is not None
+        return self.memory
