@@ -62,10 +62,14 @@ impl Engine {
         else {
             return;
         };
-        let mut sent = Vec::new();
+        let (mut sent, was_well) = (Vec::new(), link.failed.is_none());
         link.flush(&mut self.counters, &mut sent);
+        let broke = was_well && link.failed.is_some();
         for (checkpoint, tally) in sent {
             self.tell(Event::Sent { checkpoint, tally });
+        }
+        if broke {
+            self.serve_link(); // what the peer said before it closed the connection: why
         }
     }
 

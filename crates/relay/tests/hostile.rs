@@ -113,6 +113,36 @@ fn damaged_state_is_told_and_the_link_lives() {
     assert_eq!(side.control(), b"alive");
 }
 
+/// Pages without end.
+struct Endless;
+
+impl BulkSource for Endless {
+    fn checkpoint(&self) -> u64 {
+        0
+    }
+
+    fn next(&mut self, out: &mut Vec<u8>, _: &mut Tally) -> Option<u8> {
+        out.resize(out.len() + 60_000, 1);
+        Some(colo_ram::PAGES)
+    }
+}
+
+#[test]
+fn the_last_word_of_a_peer_that_closes_while_much_is_sent_to_it_is_heard() {
+    for _ in 0..50 {
+        let (side, mut peer) = secondary();
+        side.event(|event| matches!(event, Event::LinkUp { .. }).then_some(()));
+        side.relay.send_bulk(Endless).unwrap();
+        for _ in 0..20 {
+            peer.await_message(|message| matches!(message, Message::Pages(_)));
+        }
+        peer.send(&Message::Control(b"no more"));
+        drop(peer); // with much that it has not read: the kernel resets the connection
+        side.link_down();
+        assert_eq!(side.control(), b"no more");
+    }
+}
+
 /// What a source has to send.
 fn messages(mut source: impl BulkSource) -> Vec<(u8, Vec<u8>)> {
     std::iter::from_fn(|| {
