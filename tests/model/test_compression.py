@@ -77,6 +77,17 @@ def test_small_transfers_say_nothing_about_the_link() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pages", "counts"),
+    [({"delta": 33_000, "raw": 300}, False), ({"zero": 3700, "raw": 300}, True), ({"lz4": 300}, True)],
+)
+def test_many_small_changes_say_nothing_about_the_link(pages: dict[str, int], *, counts: bool) -> None:
+    """Else what fits into a checkpoint would be taken for a twentieth of it (docs/decisions/0025)."""
+    compression = Compression("auto")
+    compression.sent(Tally(**pages, sent_bytes=1_300_000, encode_ns=45_000_000), 95_000_000)
+    assert (compression.link_ns is not None) is counts
+
+
+@pytest.mark.parametrize(
     ("encoding", "amount", "shadow"),
     [("lz4", "always", True), ("delta", "never", True), ("none", "never", False)],
 )

@@ -79,7 +79,8 @@ class Compression:
 
     def sent(self, tally: Tally, took_ns: int) -> None:
         """A transfer is through; `took_ns` is from its beginning, or from the end of the one before."""
-        if tally.sent_bytes >= _LEAST_BYTES:
+        # Mostly deltas tell what the secondary takes for a page, which is the same for few bytes as for many.
+        if tally.sent_bytes >= _LEAST_BYTES and tally.delta <= tally.raw + tally.lz4:
             on_the_link = max(took_ns - tally.encode_ns, 0)
             self.link_ns = _average(self.link_ns, on_the_link / tally.sent_bytes)
         if tally.lz4_ns >= _LEAST_LZ4_NS:
