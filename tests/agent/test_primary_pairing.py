@@ -93,13 +93,16 @@ class _Vm:
     async def save(self) -> float:
         return 0.0
 
-    async def cont(self) -> None:
+    async def cont(self, on_way: Callable[[], None]) -> None:
+        await anyio.lowlevel.checkpoint()
         self.calls.append("cont")
+        on_way()
 
     async def read_state(self) -> bytes:
         if self.state is None:
             await anyio.sleep_forever()
         self.calls.append("read_state")
+        await anyio.lowlevel.checkpoint()
         if not self.state:
             raise QemuError("the device state is too large", "")
         return self.state
@@ -253,6 +256,21 @@ async def test_of_a_pairing_that_has_ended_nothing_is_sent() -> None:
         pairing = _pairing(tasks, _Relay(), vm, posted, [])
         for event in (events.Trigger(events.Reason.FIRST), *_SENT):
             pairing.feed(event, 0)
+        while "read_state" not in vm.calls:
+            await anyio.lowlevel.checkpoint()
         await pairing.end()
-    assert "read_state" in vm.calls
     assert not [event for event in posted if isinstance(event, events.PeerLost)]
+
+
+async def test_nothing_is_sent_before_qemu_has_been_told_that_the_vm_goes_on() -> None:
+    """It would take from the processors what the VM, which stands still, waits for."""
+    vm = _Vm(state=b"")
+    async with anyio.create_task_group() as tasks:
+        pairing = _pairing(tasks, _Relay(), vm, [], [])
+        for event in (events.Trigger(events.Reason.FIRST), *_SENT):
+            pairing.feed(event, 0)
+        with anyio.fail_after(_PATIENCE_S):
+            while "read_state" not in vm.calls:
+                await anyio.lowlevel.checkpoint()
+        await pairing.end()
+    assert vm.calls.index("cont") < vm.calls.index("read_state")

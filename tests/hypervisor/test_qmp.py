@@ -103,6 +103,21 @@ async def test_a_value_comes_back() -> None:
         assert await qmp.execute("query-a") == {"a": 1}
 
 
+async def test_who_asks_is_told_once_that_a_command_is_on_its_way_before_its_answer() -> None:
+    told: list[str] = []
+
+    def answer(message: dict[str, Any]) -> list[dict[str, Any]]:
+        told.append(f"{message['execute']} came")
+        return _returns(message, {})
+
+    async with _session(answer) as (qmp, _):
+        qmp.tell("cont", lambda: told.append("on its way"))
+        await qmp.execute("stop")
+        await qmp.execute("cont")
+        await qmp.execute("cont")
+    assert told == ["stop came", "on its way", "cont came", "cont came"]
+
+
 async def test_an_error_of_qemus_is_told_with_the_command() -> None:
     def answer(message: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"error": {"class": "GenericError", "desc": "not today"}, "id": message["id"]}]

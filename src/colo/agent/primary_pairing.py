@@ -53,6 +53,10 @@ class PrimaryPairing:
     on_policy: Callable[[Policy], None] = field(default=lambda _: None)
     work: PrimaryWork = field(init=False)
     _ended: bool = False
+    _resuming: bool = False
+    """QEMU has not been told yet that the VM goes on."""
+    _unsent: int | None = None
+    """The checkpoint that is sent after that."""
     _steps: Steps = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -159,9 +163,12 @@ class PrimaryPairing:
             case actions.CollectPages():
                 self._steps.start("collect", self.work.collect)
             case actions.ResumeVm():
-                self._steps.start(events.RESUME, self.work.resume)
+                self._resuming = True
+                self._steps.start(events.RESUME, partial(self.work.resume, self._goes_on))
             case actions.SendState(n):
-                self.tasks.start_soon(self._send, n, name="send")
+                self._unsent = n
+                if not self._resuming:
+                    self._begin_to_send()
             case actions.Commit(n):
                 self.relay.commit(n)
                 self.tell_role(role.Committed(n))
@@ -190,6 +197,16 @@ class PrimaryPairing:
         trigger = self.machine.trigger
         self.work.measure = self.measures.begin(n, trigger.reason.value, trigger.waited_ms)
         self._steps.start("stop", partial(self.work.stop, trigger.reason))
+
+    def _goes_on(self) -> None:
+        """QEMU has been told: what sending takes of the processors does not keep that from it any more."""
+        self._resuming = False
+        self._begin_to_send()
+
+    def _begin_to_send(self) -> None:
+        n, self._unsent = self._unsent, None
+        if n is not None:
+            self.tasks.start_soon(self._send, n, name="send")
 
     async def _send(self, n: int) -> None:
         """Beside the resumption: no step, for one that fails is not the VM's failure."""

@@ -175,11 +175,11 @@ class PrimaryWork:
             self._backlog = None
         return len(written), self._staging.gather(written)
 
-    async def resume(self) -> events.VmResumed:
-        """Step: the VM runs."""
+    async def resume(self, on_way: Callable[[], None]) -> events.VmResumed:
+        """Step: the VM runs; `on_way` is called when QEMU has been told so."""
         try:
             with self._now.phase("resume"):
-                await self.vm.hypervisor.cont()
+                await self.vm.hypervisor.cont(on_way)
         finally:
             self.relay.resume_ingress()
             self._watch.let_go()

@@ -166,9 +166,9 @@ class Hypervisor:
         """Let the VM run for the first time."""
         await self.cont()
 
-    async def cont(self) -> None:
-        """Let the guest run on."""
-        await self._saver.cont()
+    async def cont(self, on_way: Callable[[], None] | None = None) -> None:
+        """Let the guest run on; `on_way` is called when QEMU has been told to, before it does."""
+        await self._saver.cont(on_way)
         self._loader.ran = True
 
     async def stop(self) -> None:

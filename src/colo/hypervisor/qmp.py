@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import attrs
-from qemu.qmp import ExecuteError, QMPClient, QMPError
+from qemu.qmp import ExecuteError, QMPError
 
 from colo.hypervisor.errors import QemuDiedError, QmpRefusedError, QmpTimeoutError
+from colo.hypervisor.qmp_client import Client
 from colo.hypervisor.qmp_events import Forwarder, Watch
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Qmp:
     give_up: Callable[[str], None]
     death: Callable[[], Awaitable[str]]
     """Gives the reason of QEMU's death, once it is dead."""
-    _client: QMPClient = attrs.field(factory=QMPClient)
+    _client: Client = attrs.field(factory=Client)
     _watches: list[Watch] = attrs.field(factory=list)
     _lost: bool = False
 
@@ -98,6 +99,10 @@ class Qmp:
             raise await self._ended() from error
         finally:
             reply.cancel()
+
+    def tell(self, command: str, on_way: Callable[[], None]) -> None:
+        """Has `on_way` called, once, when such a command is written to the socket; it must not fail."""
+        self._client.tell(command, on_way)
 
     def watch(self, seen: Callable[[QemuEvent], bool]) -> Watch:
         """Look out for an event from now on, until it came or `Watch.close`."""

@@ -25,6 +25,7 @@ from colo.hypervisor.vmstate_image import MAX_BYTES
 
 if TYPE_CHECKING:
     from asyncio import Future
+    from collections.abc import Callable
 
     from colo.hypervisor.qmp import Qmp
     from colo.hypervisor.qmp_events import QemuEvent, Watch
@@ -113,9 +114,11 @@ class StateSaver:
         if self._save is not None:
             await self._save.settled()
 
-    async def cont(self) -> None:
+    async def cont(self, on_way: Callable[[], None] | None = None) -> None:
         """Let the guest run, after a save or without one."""
         await self.settle()
+        if on_way is not None:
+            self._qmp.tell("cont", on_way)
         await running.cont(self._qmp)
 
     async def read(self) -> bytes:
