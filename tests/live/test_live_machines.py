@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(180)]
 
 ANSWERS = 150
+_SOME = 5
 
 
 async def _survives_the_loss_of_its_primary(pair: Pair) -> None:
@@ -27,6 +28,7 @@ async def _survives_the_loss_of_its_primary(pair: Pair) -> None:
     await pair.protected()
     before = await pair.status("alpha")
     counter = pair.client("counter", "counter", "--count", str(ANSWERS), "--interval", "0.02")
+    await counter.goes_on(_SOME, 30.0)
     await pair.checkpoint()
     after = await pair.status("alpha")
     pair.kill("alpha")

@@ -213,17 +213,7 @@ class Pair:
             yield client
 
     async def status(self, name: str) -> Status:
-        """Of one agent; remembers its QEMU, so that the host can be struck. One that has ended is told with
-        its exit status (negative: the signal).
-        """
-        try:
-            return await self._asked(name)
-        except AgentUnreachableError as error:
-            # Its socket is closed a moment before it has ended.
-            code = await anyio.to_thread.run_sync(self.hosts[name].agent.wait, _END_S)
-            raise ColoError(f"the agent of {name} ended with {code}", f"read agent-{name}.log") from error
-
-    async def _asked(self, name: str) -> Status:
+        """Of one agent; remembers its QEMU, so that the host can be struck."""
         async with self.agent(name) as client:
             status = await client.status()
         self.hosts[name].runs(status.qemu_pid)
@@ -263,17 +253,22 @@ class Pair:
         self.hosts[name].agent.wait(_START_S)
 
     async def until(self, name: str, state: str, seconds: float = 20.0) -> Status:
-        """Waits until an agent's state is this one."""
-        with anyio.fail_after(seconds):
-            while (status := await self.status(name)).state != state:
-                await anyio.sleep(_POLL_S)  # an agent that dies meanwhile is noticed by asking again
+        """Waits until an agent's state is this one. One that has ended is told with its exit status."""
+        try:
+            with anyio.fail_after(seconds):
+                while (status := await self.status(name)).state != state:
+                    await anyio.sleep(_POLL_S)  # an agent that dies meanwhile is noticed by asking again
+        except AgentUnreachableError as error:
+            # Its socket is closed a moment before it has ended.
+            code = await anyio.to_thread.run_sync(self.hosts[name].agent.wait, _END_S)
+            raise ColoError(f"the agent of {name} ended with {code}", f"read agent-{name}.log") from error
         return status
 
     async def _answers(self, host: Host) -> bool:
         if host.agent.ended() is not None:
             raise ColoError(f"the agent of {host.name} ended: {host.agent.log.read_text()[-2000:]}", "")
         try:
-            await self._asked(host.name)
+            await self.status(host.name)
         except AgentUnreachableError:
             return False
         return True
