@@ -200,6 +200,7 @@ def _assemble(config: Config, platform: Platform, relay: Relay, seen: SeenToken,
         tell_round=protection.copied,
         guard=loop.guard,
         now=_core.boottime_ns,
+        hear_relay=loop.hear_relay,
     )
     loop.duties = duties
     loop.relay_events = RelayEvents(link, duties, journal, role, loop.step_role)

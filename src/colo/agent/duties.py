@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from colo.config import Config
     from colo.hypervisor import Platform, QemuEvent
 
-_MIB = 1 << 20
 _log = structlog.get_logger()
 
 
@@ -57,6 +56,8 @@ class Duties:
     guard: Callable[[Callable[[], None]], None]
     """Runs a machine's step; what it raises is judged there."""
     now: Callable[[], int]
+    hear_relay: Callable[[], None]
+    """What the relay has reported by now goes into the inbox."""
     vm: LocalVm | None = None
     primary: PrimaryPairing | None = None
     replica: ReplicaPairing | None = None
@@ -206,6 +207,7 @@ class Duties:
         pairing.start()
 
     def _post_primary(self, pairing: PrimaryPairing, event: checkpoint.PrimaryEvent) -> None:
+        self.hear_relay()  # a step that fails for a lost link comes after what tells why it is lost
         self.inbox.post(lambda: self.guard(lambda: pairing.feed(event, self.now())))
 
     def to_primary(self, event: checkpoint.PrimaryEvent) -> None:
@@ -243,7 +245,7 @@ class Duties:
             post=lambda event: self._post_replica(pairing, event),
             tell_role=self.tell_role,
             send=self.link.send,
-            replica=_core.Replica(ram, self.config.checkpoint.max_staging_mib * _MIB),
+            replica=_core.Replica(ram, self.config.checkpoint.max_staging_bytes),
             verified=lambda n, memory: self.inbox.post(lambda: self.reports.verified(n, memory)),
             placed=self.reports.placed,
         )

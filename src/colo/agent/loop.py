@@ -58,7 +58,7 @@ class DecisionLoop:
 
     async def run(self) -> None:
         """Until cancelled."""
-        turns = Turns(self._turn, self._hear_relay)
+        turns = Turns(self._turn, self.hear_relay)
         self.inbox.posted = turns.soon
         await turns.run(self.relay.fileno())
 
@@ -69,7 +69,8 @@ class DecisionLoop:
         self.guard(self._timers)
         return self._until_timer()
 
-    def _hear_relay(self) -> None:
+    def hear_relay(self) -> None:
+        """Posts what the relay has reported by now."""
         for event in self.relay.events():
             self.inbox.post(lambda event=event: self.relay_events.take(event))  # type: ignore[misc]
 
