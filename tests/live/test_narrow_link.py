@@ -44,16 +44,16 @@ async def test_a_vm_that_writes_faster_than_the_link_carries_is_slowed_down_and_
     assert verdict.whole, verdict.why
 
 
-@pytest.mark.parametrize("link", [None, _NARROW], ids=["fast", "narrow"])
 async def test_pages_are_compressed_where_the_link_is_the_slower_part(
-    link: Impairment | None, tmp_path: Path, lab_guest: Guest
+    tmp_path: Path, lab_guest: Guest
 ) -> None:
-    async with Pair(tmp_path, lab_guest, Options(link=link), boot=True) as pair:
+    # Where the link is the faster part is the model's: here that depends on what else the machine has to do.
+    async with Pair(tmp_path, lab_guest, Options(link=_NARROW), boot=True) as pair:
         await pair.protected()
         sent = (await pair.status("alpha")).traffic
     share = sent["pages_lz4"] / (sent["pages_lz4"] + sent["pages_raw"])
     # One page of 16 is tried on any link; the guest's initramfs is noise, which stays as it is on any.
-    assert share > 1 / 4 if link else share < 1 / 8, share
+    assert share > 1 / 4, share
 
 
 async def _get(pair: Pair, name: str, path: str, expected: str) -> Record:
