@@ -131,9 +131,7 @@ async def test_a_peer_that_is_lost_before_the_stop_has_begun_lets_the_vm_run() -
         pairing = _pairing(tasks, _Relay(), vm, posted := [], [], roles.append)
         pairing.feed(events.Trigger(events.Reason.FIRST), 0)
         pairing.feed(events.PeerLost("silent"), 0)
-        with anyio.fail_after(_PATIENCE_S):
-            while not posted:  # noqa: ASYNC110 - `post` is a plain function
-                await anyio.sleep(0.001)
+        await _until(lambda: posted)
         pairing.feed(posted.pop(), 0)
         await pairing.end()
     assert vm.calls == ["cont"]
@@ -151,13 +149,17 @@ async def test_a_link_that_is_down_at_the_cut_ends_the_pairing_and_the_vm_runs_o
         (failed,) = posted
         posted.clear()
         pairing.feed(failed, 0)
-        with anyio.fail_after(_PATIENCE_S):
-            while not posted:  # noqa: ASYNC110 - `post` is a plain function
-                await anyio.sleep(0.001)
+        await _until(lambda: posted)
         pairing.feed(posted.pop(), 0)
         await pairing.end()
     assert vm.calls == ["cont"]
     assert roles == [PeerLost("checkpoint 1 failed at cut: the link is not up")]
+
+
+async def _until(there: Callable[[], object]) -> None:
+    with anyio.fail_after(_PATIENCE_S):
+        while not there():
+            await anyio.lowlevel.checkpoint()  # `post` is a plain function, and nobody else tells
 
 
 async def _stopped(relay: _Relay, vm: _Vm) -> tuple[list[Any], list[messages.Message]]:
@@ -169,9 +171,7 @@ async def _stopped(relay: _Relay, vm: _Vm) -> tuple[list[Any], list[messages.Mes
         pairing.feed(events.Trigger(events.Reason.FIRST), 0)
         await anyio.lowlevel.checkpoint()
         relay.loop_lives.set()
-        with anyio.fail_after(_PATIENCE_S):
-            while not posted:  # noqa: ASYNC110 - `post` is a plain function
-                await anyio.sleep(0.001)
+        await _until(lambda: posted)
         await pairing.end()
     return posted, sent
 
@@ -240,9 +240,7 @@ async def test_a_checkpoint_that_cannot_be_sent_lets_the_vm_run_and_then_gives_t
         pairing = _pairing(tasks, _Relay(), vm, posted, [], roles.append)
         for event in (events.Trigger(events.Reason.FIRST), *_SENT):
             pairing.feed(event, 0)
-        with anyio.fail_after(_PATIENCE_S):
-            while not {type(event) for event in posted} >= {events.PeerLost, events.VmResumed}:  # noqa: ASYNC110
-                await anyio.sleep(0.001)
+        await _until(lambda: {type(event) for event in posted} >= {events.PeerLost, events.VmResumed})
         for kind in (events.PeerLost, events.VmResumed):
             pairing.feed(next(event for event in posted if isinstance(event, kind)), 0)
         await pairing.end()
@@ -256,8 +254,7 @@ async def test_of_a_pairing_that_has_ended_nothing_is_sent() -> None:
         pairing = _pairing(tasks, _Relay(), vm, posted, [])
         for event in (events.Trigger(events.Reason.FIRST), *_SENT):
             pairing.feed(event, 0)
-        while "read_state" not in vm.calls:
-            await anyio.lowlevel.checkpoint()
+        await _until(lambda: "read_state" in vm.calls)
         await pairing.end()
     assert not [event for event in posted if isinstance(event, events.PeerLost)]
 
@@ -269,8 +266,6 @@ async def test_nothing_is_sent_before_qemu_has_been_told_that_the_vm_goes_on() -
         pairing = _pairing(tasks, _Relay(), vm, [], [])
         for event in (events.Trigger(events.Reason.FIRST), *_SENT):
             pairing.feed(event, 0)
-        with anyio.fail_after(_PATIENCE_S):
-            while "read_state" not in vm.calls:
-                await anyio.lowlevel.checkpoint()
+        await _until(lambda: "read_state" in vm.calls)
         await pairing.end()
     assert vm.calls.index("cont") < vm.calls.index("read_state")

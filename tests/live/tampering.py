@@ -19,15 +19,22 @@ def cache_of(agent: int, size: int) -> int:
     return _mapping(agent, size, "rw-p")
 
 
-def flip(agent: int, start: int, size: int, *, used: bool) -> None:
-    """Changes one bit each of many pages all over this memory: of pages that hold something, or of pages of
-    zeros. What is written meanwhile hides some of them, never all.
-    """
-    with Path(f"/proc/{agent}/mem").open("r+b", buffering=0) as memory:
+def look(agent: int, start: int, size: int) -> bytes:
+    """What this memory holds now."""
+    with Path(f"/proc/{agent}/mem").open("rb", buffering=0) as memory:
         memory.seek(start)
-        content = memory.read(size)
-        pages = [at for at in range(0, len(content), PAGE) if any(content[at : at + PAGE]) is used]
-        assert len(pages) >= _FLIPS
+        return memory.read(size)
+
+
+def flip(agent: int, start: int, before: bytes, *, used: bool) -> None:
+    """Changes one bit each of many pages all over this memory: of pages that hold something, or of pages of
+    zeros; only of those that are as they were `before`, which nobody writes.
+    """
+    content = look(agent, start, len(before))
+    settled = [at for at in range(0, len(content), PAGE) if content[at : at + PAGE] == before[at : at + PAGE]]
+    pages = [at for at in settled if any(content[at : at + PAGE]) is used]
+    assert len(pages) >= _FLIPS
+    with Path(f"/proc/{agent}/mem").open("r+b", buffering=0) as memory:
         for at in pages[:: len(pages) // _FLIPS]:
             memory.seek(start + at)
             memory.write(bytes([content[at] ^ 1]))
