@@ -7,7 +7,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-const CHUNK: usize = 1 << 16;
+/// Bytes, so that the buffer need not grow.
+const USUAL: usize = 1 << 20;
 
 /// Our own copy of a descriptor that Python owns.
 pub(crate) fn duplicate(fd: i32) -> PyResult<OwnedFd> {
@@ -23,29 +24,16 @@ pub(crate) fn duplicate(fd: i32) -> PyResult<OwnedFd> {
 #[pyfunction]
 pub(crate) fn read_to_end(py: Python<'_>, fd: i32, limit: usize) -> PyResult<Bound<'_, PyBytes>> {
     let mut pipe = File::from(duplicate(fd)?);
-    let (kept, size) = py.detach(|| drain(&mut pipe, limit))?;
-    if size > limit as u64 {
+    let mut kept = Vec::with_capacity(limit.min(USUAL));
+    let beyond = py.detach(|| {
+        (&mut pipe).take(limit as u64).read_to_end(&mut kept)?;
+        io::copy(&mut pipe, &mut io::sink())
+    })?;
+    if beyond > 0 {
+        let size = limit as u64 + beyond;
         return Err(PyValueError::new_err(format!(
             "{size} bytes, {limit} is the limit"
         )));
     }
     Ok(PyBytes::new(py, &kept))
-}
-
-/// At most `limit` bytes of it, and how many there were.
-fn drain(source: &mut impl Read, limit: usize) -> io::Result<(Vec<u8>, u64)> {
-    let mut kept = Vec::with_capacity(limit.min(CHUNK * 16));
-    let mut chunk = vec![0; CHUNK];
-    let mut size = 0;
-    loop {
-        let count = match source.read(&mut chunk) {
-            Ok(0) => return Ok((kept, size)),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        size += count as u64;
-        let room = limit.saturating_sub(kept.len());
-        kept.extend_from_slice(chunk.get(..count.min(room)).unwrap_or_default());
-    }
 }

@@ -46,15 +46,19 @@ fn a_different_answer_waits_for_the_commit() {
     quiet(&pair.p.uplink);
 }
 
-#[test]
-fn a_commit_that_waits_for_the_peers_word_needs_no_agent() {
+/// An answer is held behind a cut, and the primary commits when it hears "received 2".
+fn awaiting_received_2() -> Pair {
     let pair = protected();
     put(&pair.p.vm, &answer("yes"));
     pair.p.await_stat("held_frames", |held| held == 1);
-    assert!(pair.p.relay.pause_ingress(PATIENCE).unwrap());
-    pair.p.relay.cut(2).unwrap();
-    pair.p.relay.resume_ingress().unwrap();
+    pair.cut(2);
     pair.p.relay.commit_when(2, b"received 2".to_vec()).unwrap();
+    pair
+}
+
+#[test]
+fn a_commit_that_waits_for_the_peers_word_needs_no_agent() {
+    let pair = awaiting_received_2();
     for other in ["received", "received 1", "received 22"] {
         pair.s.relay.send(other.into()).unwrap();
         assert_eq!(pair.p.control(), other.as_bytes());
@@ -67,13 +71,7 @@ fn a_commit_that_waits_for_the_peers_word_needs_no_agent() {
 
 #[test]
 fn what_a_lost_peer_was_to_say_commits_nothing_when_the_next_one_says_it() {
-    let pair = protected();
-    put(&pair.p.vm, &answer("yes"));
-    pair.p.await_stat("held_frames", |held| held == 1);
-    assert!(pair.p.relay.pause_ingress(PATIENCE).unwrap());
-    pair.p.relay.cut(2).unwrap();
-    pair.p.relay.resume_ingress().unwrap();
-    pair.p.relay.commit_when(2, b"received 2".to_vec()).unwrap();
+    let pair = awaiting_received_2();
     pair.link();
     pair.s.relay.send(b"received 2".to_vec()).unwrap();
     assert_eq!(pair.p.control(), b"received 2");

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from colo.model.checkpoint.primary import Primary
     from colo.model.compression import Compression
 
-_MIB = 1 << 20
 _NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
 _log = structlog.get_logger()
@@ -64,7 +63,7 @@ class MemoryWatch:
         """What a checkpoint holds is to cross the link in half of the time that it may take."""
         early = config.checkpoint.resume == "early"
         deadline_ms = config.timing.checkpoint_timeout_ms if early else config.timing.pause_timeout_ms
-        staging_pages = config.checkpoint.max_staging_mib * _MIB // _core.PAGE_SIZE
+        staging_pages = config.checkpoint.max_staging_bytes // _core.PAGE_SIZE
         limit = MemoryLimit(staging_pages, deadline_ms * _NS_PER_MS // 2, now)
         return cls(vm, limit, lambda: machine.behind, ask, slowed)
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from colo.agent.measures import CheckpointMeasure, Measures
     from colo.agent.precopy import Copied
     from colo.config import Config
-    from colo.model.compression import Tally
 
 _log = structlog.get_logger()
 _NS_PER_MS = 1_000_000
@@ -68,10 +67,6 @@ class PrimaryPairing:
     def start(self) -> None:
         """Begins the pre-copy; the first checkpoint follows by itself."""
         self._steps.start("pre-copy", self.work.fill)
-
-    def sent(self, checkpoint: int, tally: Tally) -> None:
-        """See `PrimaryWork.sent`."""
-        self.work.sent(checkpoint, tally)
 
     # --- the decision loop's ---
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from colo.agent.memory_watch import MemoryWatch
     from colo.config import Config
 
-_MIB = 1 << 20
 _MORE_BY_THEN = 4
 """The VM may write a quarter as much again until it is stopped."""
 _NO_LOOK = frozenset({events.Reason.MEMORY, events.Reason.OUTPUT})
@@ -107,7 +106,7 @@ class PrimaryWork:
 
     async def fill(self) -> events.PrimaryEvent:
         """Step: the first copy, while the VM runs."""
-        limit = self.config.checkpoint.max_staging_mib * _MIB
+        limit = self.config.checkpoint.max_staging_bytes
         # Only the first checkpoint needs it, and finding memory may take the kernel 100 ms.
         staging = asyncio.get_running_loop().run_in_executor(None, _core.Staging, self.vm.ram, limit)
         shadow = self.compression.needs_shadow

@@ -130,7 +130,7 @@ class RelayEvents:
 
     def _on_sent(self, n: int, tally: dict[str, int]) -> None:
         if self.duties.primary is not None:
-            self.duties.primary.sent(n, Tally(**tally))
+            self.duties.primary.work.sent(n, Tally(**tally))
 
     def _on_state_complete(self, n: int, _pages: int, _bytes: int) -> None:
         self.duties.to_replica(checkpoint.StateComplete(n))

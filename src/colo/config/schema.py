@@ -209,6 +209,11 @@ class CheckpointConfig:
     precopy_max_mib_s: int = attrs.field(default=0, metadata=key(Integer(0, 1_048_576)))
     verify: bool = attrs.field(default=False, metadata=key(Flag()))
 
+    @property
+    def max_staging_bytes(self) -> int:
+        """`max_staging_mib`, in bytes."""
+        return self.max_staging_mib << 20
+
     def limits(self) -> Limits:
         """The policy's part."""
         return Limits(**{field.name: getattr(self, field.name) for field in attrs.fields(Limits)})

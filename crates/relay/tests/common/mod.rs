@@ -235,10 +235,15 @@ impl Pair {
 
     /// A checkpoint as the agents would do it, without state.
     pub fn checkpoint(&self, number: u64) {
+        self.cut(number);
+        self.finish(number);
+    }
+
+    /// Up to the cut.
+    pub fn cut(&self, number: u64) {
         assert!(self.p.relay.pause_ingress(PATIENCE).unwrap());
         self.p.relay.cut(number).unwrap();
         self.p.relay.resume_ingress().unwrap();
-        self.finish(number);
     }
 
     /// What follows a cut.
