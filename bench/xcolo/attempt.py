@@ -1,4 +1,6 @@
-"""One attempt, the same for either system: boot, protect, idle, pages that differ, loss of the primary."""
+"""One attempt, the same for either system: boot, protect, idle, pages that differ (on a connection each, then
+on one), loss of the primary.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from bench.xcolo.figures import Attempt
+from bench.xcolo.figures import SETTLE_S, Attempt
 from colo.errors import ColoError
 from colo.lab.pair import CLIENT
 from colo.lab.process import HostProcess
@@ -47,7 +49,8 @@ async def _steps(system: System, seconds: float, found: Attempt) -> None:
     await _client(system, "first", *_ONE)  # for which the guest's kernel gathers randomness, a second long
     found.sync_s = await system.protect()
     await idle(system, seconds, found)
-    await _differing(system, seconds, found)
+    found.apart_first_ms, found.apart_ms = await _differing(system, seconds, "apart")
+    found.kept_first_ms, found.kept_ms = await _differing(system, seconds, "kept", "--keep")
     await system.lose_primary()
     try:
         await _client(system, "replica", "gets", "--count", "5")
@@ -64,11 +67,18 @@ async def idle(system: System, seconds: float, found: Attempt) -> None:
         found.idle_ms = list(system.pauses_ms)
 
 
-async def _differing(system: System, seconds: float, found: Attempt) -> None:
-    with _started(system, "differing", *_DIFFERING) as client:
+async def _differing(
+    system: System, seconds: float, name: str, *options: str
+) -> tuple[list[float], list[float]]:
+    """What the answers of the first `SETTLE_S` took, and what those of the seconds after that took."""
+    with _started(system, name, *_DIFFERING, *options) as client:
+        await system.watch(SETTLE_S)
+        soon = Record(client.log)
+        soon.read()
         await system.watch(seconds)
         client.signal(signal.SIGTERM)  # it waits for its last answer
-        found.differing_ms = (await _ended(client, _ANSWER_S)).waits_ms
+        all_ms = (await _ended(client, _ANSWER_S)).waits_ms
+    return all_ms[: soon.answers], all_ms[soon.answers :]
 
 
 async def _client(system: System, name: str, *arguments: str) -> None:

@@ -37,9 +37,15 @@ def rows(link: str, sides: Sides) -> list[tuple[str, ...]]:
 
 def _row(figure: Figure, link: str, sides: Sides) -> tuple[str, ...]:
     theirs, ours = (sides[name] for name in NAMES)
-    share, goal = ratio(figure, theirs, ours), figure.goals[link]
-    told = ("", "") if share is None else (f"{share:.2f}", "met" if share <= goal else "missed")
-    return (figure.title, cell(figure, theirs), cell(figure, ours), told[0], f"<= {goal:.2f}", told[1])
+    share, goal = ratio(figure, theirs, ours), figure.goals.get(link)
+    told = "" if share is None else f"{share:.2f}"
+    return (figure.title, cell(figure, theirs), cell(figure, ours), told, *_judged(share, goal))
+
+
+def _judged(share: float | None, goal: float | None) -> tuple[str, str]:
+    if goal is None:
+        return "", ""
+    return f"<= {goal:.2f}", "" if share is None else "met" if share <= goal else "missed"
 
 
 def cell(figure: Figure, attempts: Sequence[Attempt]) -> str:

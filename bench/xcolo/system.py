@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @frozen
 class Case:
-    """One guest, one link; how long each load runs. `odd`: see `commands.ODD_KIB`."""
+    """One guest, one link; `seconds` of idleness, and of each load once settled. `odd`: see
+    `commands.ODD_KIB`.
+    """
 
     guest: Guest
     memory_mib: int

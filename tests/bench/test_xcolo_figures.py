@@ -18,7 +18,7 @@ from bench.xcolo.report import endings, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-SYNC, PAUSE, ANSWER = FIGURES
+SYNC, PAUSE, APART, APART_FIRST, KEPT, KEPT_FIRST = FIGURES
 
 
 def _moments(*told: tuple[float, str]) -> list[Moment]:
@@ -26,7 +26,7 @@ def _moments(*told: tuple[float, str]) -> list[Moment]:
 
 
 def _through(sync: float = 1.0, pause: float = 1.0, answer: float = 1.0) -> list[Attempt]:
-    return [Attempt(sync, 9, [pause], [answer], replica_whole=True)]
+    return [Attempt(sync, 9, [pause], *[[answer]] * 4, replica_whole=True)]
 
 
 def test_a_pause_is_from_a_stop_to_the_resume_after_it() -> None:
@@ -64,8 +64,10 @@ def test_a_guest_stands_still_from_the_last_stop_without_a_resume() -> None:
         (PAUSE, LOOPBACK, _through(pause=6.0), _through(pause=6.1), "missed"),
         (PAUSE, SLOW, _through(pause=6.0), _through(pause=2.0), "met"),
         (PAUSE, SLOW, _through(pause=6.0), _through(pause=2.1), "missed"),
-        (ANSWER, LOOPBACK, _through(answer=100), _through(answer=25), "met"),
-        (ANSWER, SLOW, _through(answer=100), _through(answer=26), "missed"),
+        (APART, LOOPBACK, _through(answer=100), _through(answer=25), "met"),
+        (APART, SLOW, _through(answer=100), _through(answer=26), "missed"),
+        (KEPT, LOOPBACK, _through(answer=100), _through(answer=26), "missed"),
+        (KEPT, SLOW, _through(answer=100), _through(answer=25), "met"),
         (SYNC, SLOW, _through(sync=12.0), _through(sync=6.0), "met"),
         (SYNC, LOOPBACK, _through(sync=12.0), _through(sync=6.1), "missed"),
     ],
@@ -77,6 +79,13 @@ def test_a_goal_is_a_share_of_x_colos_median(
     assert found[figure.title] == told
 
 
+@pytest.mark.parametrize("figure", [APART_FIRST, KEPT_FIRST])
+def test_the_beginning_of_a_load_is_compared_but_not_judged(figure: Figure) -> None:
+    sides = {"x-colo": _through(answer=100), "colo": _through(answer=90)}
+    found = {cells[0]: cells[-3:] for cells in rows(LOOPBACK, sides)}
+    assert found[figure.title] == ("0.90", "", "")
+
+
 def test_attempts_count_together_with_what_they_had_before_they_went_wrong() -> None:
     theirs = [*_through(pause=4.0), Attempt(1.0, 3, [6.0, 8.0], ended="it hangs"), Attempt()]
     assert ratio(PAUSE, theirs, _through(pause=3.0)) == 0.5
@@ -85,7 +94,7 @@ def test_attempts_count_together_with_what_they_had_before_they_went_wrong() -> 
 def test_answers_without_a_replica_do_not_count() -> None:
     """They were let out by the time-out of the comparison."""
     theirs = [Attempt(1.0, 9, [4.0], [1000.0], ended="the replica does not answer")]
-    assert ratio(ANSWER, theirs, _through()) is None
+    assert ratio(APART, theirs, _through()) is None
     assert ratio(PAUSE, theirs, _through(pause=4.0)) == 1.0
 
 
