@@ -64,7 +64,8 @@ def main(
 
 def _options(period: int, encoding: str, mbit: float | None) -> Options:
     link = None if mbit is None else Impairment(delay_ms=_DELAY_MS, rate_mbit=mbit, offloads=True)
-    return Options(checkpoint={"period_ms": period, "encoding": encoding}, link=link)
+    # By time alone, so that a writer's rate decides how many pages there are.
+    return Options(checkpoint={"period_ms": period, "period_mib": 0, "encoding": encoding}, link=link)
 
 
 def _rows(subject: Guest, setup: Setup, seconds: float, others: Options) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ class _World:
 @pytest.fixture
 async def world() -> AsyncIterator[_World]:
     vm, asked, slowed, in_flight = _Vm(), list[Trigger](), list[float](), [False]
-    limit = MemoryLimit(_MOST, 1_000_000_000, 0)
+    limit = MemoryLimit(_MOST, 1_000_000_000, 0, 0)
     watch = MemoryWatch(cast("Any", vm), limit, lambda: in_flight[0], asked.append, slowed.append)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watch.run)

@@ -37,7 +37,7 @@ def _plan(memory: str, cpus: str, load: str, period: str, link: str, used: float
     guest = Guest(int(memory), used, 0.0, what.pages_per_s, what.over_mib, page_bytes=22)
     assert cpus in {"1", "2"}, "the model makes no difference"
     mbit = Link(1e6, 0.05) if link == "loopback" else Link(float(link), 4.0)
-    return plan(guest, Setting(period_ms=float(period)), mbit, Machine())
+    return plan(guest, Setting(period_ms=float(period), period_mib=0), mbit, Machine())
 
 
 def _near(cell: str, computed: float, digits: int) -> bool:

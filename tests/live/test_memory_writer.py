@@ -25,6 +25,7 @@ _LOAD = "/patterns?pages=12000&mib=64"
 # catches up with a second's worth at once: that has room in the other half.
 _LARGE = "/patterns?pages=6000&mib=128"
 _SMALL = Options(checkpoint={"max_staging_mib": 96, "period_ms": 20_000})
+_OFTEN = Options(checkpoint={"period_ms": 3_600_000, "period_mib": 16})
 _NARROW = Options(
     checkpoint={"precopy_max_mib_s": 20, "period_ms": 100}, timing={"checkpoint_timeout_ms": 4000}
 )
@@ -71,3 +72,16 @@ async def test_a_vm_that_writes_more_than_a_checkpoint_holds_keeps_its_protectio
         await pair.until("beta", "degraded")
         verdict = await _get(pair, "after", "/patterns/verdict", "intact")
     assert verdict.whole, verdict.why
+
+
+async def test_a_vm_that_writes_much_has_checkpoints_before_the_period_is_over(
+    tmp_path: Path, lab_guest: Guest
+) -> None:
+    async with Pair(tmp_path, lab_guest, _OFTEN, boot=True) as pair:
+        await pair.protected()
+        assert (await _get(pair, "write", _LARGE, "writing 6000 random pages/s over 128 MiB")).whole
+        with anyio.fail_after(60):
+            while (now := await pair.status("alpha")).checkpoints.by_reason.get("period", 0) < 3:
+                assert now.state == "protected", now.why
+                await anyio.sleep(0.1)  # a count has to be asked for
+    assert "memory" not in now.checkpoints.by_reason

@@ -7,6 +7,7 @@ from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from colo.model.checkpoint.events import Reason, Trigger
 from colo.model.memory_limit import FASTEST_PER_S, HALT_NS, MOST_STOPPED, MemoryLimit
 
 _S = 1_000_000_000
@@ -27,6 +28,7 @@ class _World:
     look_ns: int = 3 * _MS
     period_ns: int = 2 * _S
     starts_ns: int = 0
+    enough: int = 0
     cuts: list[int] = field(factory=list)
     sent: list[int] = field(factory=list)
     looks: int = 0
@@ -36,7 +38,7 @@ class _World:
     _arrives: int | None = None
 
     def run(self, seconds: float) -> MemoryLimit:
-        limit = MemoryLimit(self.staging, 5 * _S // 2, 0)
+        limit = MemoryLimit(self.staging, 5 * _S // 2, self.enough, 0)
         limit.link(_S / self.link_per_s)
         now, due, wanted = 0, self.period_ns, False
         while now < seconds * _S:
@@ -111,18 +113,18 @@ def test_a_vm_that_writes_more_than_the_link_carries_is_slowed_down_and_fits() -
     ("pages", "stopped"), [(500, 0.0), (625, MOST_STOPPED / 2), (750, MOST_STOPPED), (874, MOST_STOPPED)]
 )
 def test_the_nearer_the_limit_the_longer_the_vm_is_stopped(pages: int, stopped: float) -> None:
-    limit = MemoryLimit(1000, _S, 0)
+    limit = MemoryLimit(1000, _S, 0, 0)
     verdict = limit.looked(pages, _MS, _S, in_flight=True)
     assert verdict.stop_ns / (limit.next_look - _S) == pytest.approx(stopped)
 
 
 def test_a_vm_that_has_hardly_any_room_left_stands_still() -> None:
-    limit = MemoryLimit(1000, _S, 0)
+    limit = MemoryLimit(1000, _S, 0, 0)
     assert limit.looked(875, _MS, _S, in_flight=True).stop_ns == HALT_NS
 
 
 def test_between_checkpoints_nobody_is_slowed_down() -> None:
-    limit = MemoryLimit(_STAGING, _S, 0)
+    limit = MemoryLimit(_STAGING, _S, 0, 0)
     limit.cut(0, 0)
     verdict = limit.looked(_STAGING, _MS, _S, in_flight=False)
     assert verdict.ask
@@ -130,16 +132,34 @@ def test_between_checkpoints_nobody_is_slowed_down() -> None:
 
 
 def test_it_asks_from_half_on_and_says_how_much_it_is() -> None:
-    limit = MemoryLimit(1000, _S, 0)
+    limit = MemoryLimit(1000, _S, 0, 0)
     asked = [limit.looked(pages, _MS, pages, in_flight=False).ask for pages in (499, 500, 600)]
-    half = "500 pages are written, a checkpoint may hold 1000"
-    assert asked == ["", half, half.replace("500", "600")]
+    why = "{} pages are written, a checkpoint may hold 1000"
+    assert asked == [None, *(Trigger(Reason.MEMORY, why.format(pages)) for pages in (500, 600))]
+
+
+def test_what_is_enough_for_one_ends_the_period_unless_one_is_in_flight() -> None:
+    limit = MemoryLimit(_STAGING, _S, 1000, 0)
+    looks = [(999, False), (1000, False), (1000, True)]
+    asked = [limit.looked(pages, _MS, _S, in_flight=in_flight).ask for pages, in_flight in looks]
+    assert asked == [None, Trigger(Reason.PERIOD, "1000 pages are written"), None]
+
+
+@pytest.mark.parametrize("writes_per_s", [3_000.0, 30_000.0, 150_000.0])
+def test_who_writes_faster_has_checkpoints_more_often_and_of_the_same_size(writes_per_s: float) -> None:
+    world = _World(writes_per_s, link_per_s=3_000_000.0, look_ns=_MS // 2, period_ns=10 * _S, enough=16_384)
+    world.run(60)
+    between_looks = writes_per_s * 0.06
+    assert all(16_384 <= cut <= 16_384 + between_looks for cut in world.cuts[1:]), world.cuts
+    assert len(world.cuts) > 10 - 2
 
 
 @pytest.mark.parametrize("gib", [1, 4, 64, 1024])
-def test_looks_take_at_most_one_part_in_a_hundred_without_a_reason(gib: int) -> None:
+@pytest.mark.parametrize("writes_per_s", [0.0, 1000.0])
+def test_looks_take_at_most_one_part_in_a_hundred_without_a_reason(gib: int, writes_per_s: float) -> None:
     look_ns = int(gib * 262_144 * _LOOK_NS_PER_PAGE)
-    world = _World(0.0, look_ns=look_ns, period_ns=10 * _S)
+    # So slow that what fits asks for no more looks: only what is enough could.
+    world = _World(writes_per_s, area=_STAGING // 4, look_ns=look_ns, period_ns=10 * _S, enough=16_384)
     world.run(300)
     assert world.looks * look_ns <= 300 * _S / 100 + 2 * look_ns
 
@@ -160,7 +180,7 @@ def test_no_checkpoint_is_larger_than_fits(rate: float, staging: int, link: floa
 
 @given(st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(0, 1 << 40), st.integers(0, 1 << 40))))
 def test_any_numbers_give_a_look_that_is_still_to_come(looks: list[tuple[int, int, int]]) -> None:
-    limit, now = MemoryLimit(1, 1, 0), 0
+    limit, now = MemoryLimit(1, 1, 1, 0), 0
     for number, (pages, took, later) in enumerate(looks):
         now += later
         if number % 3 == 0:

@@ -64,7 +64,8 @@ class MemoryWatch:
         early = config.checkpoint.resume == "early"
         deadline_ms = config.timing.checkpoint_timeout_ms if early else config.timing.pause_timeout_ms
         staging_pages = config.checkpoint.max_staging_bytes // _core.PAGE_SIZE
-        limit = MemoryLimit(staging_pages, deadline_ms * _NS_PER_MS // 2, now)
+        enough = config.checkpoint.period_bytes // _core.PAGE_SIZE
+        limit = MemoryLimit(staging_pages, deadline_ms * _NS_PER_MS // 2, enough, now)
         return cls(vm, limit, lambda: machine.behind, ask, slowed)
 
     async def run(self) -> None:
@@ -119,8 +120,8 @@ class MemoryWatch:
             self._through = anyio.Event()
         now = _core.boottime_ns()
         verdict = self.limit.looked(pages, took_ns, now, in_flight=self.in_flight())
-        if verdict.ask:
-            self.ask(Trigger(Reason.MEMORY, verdict.ask))
+        if verdict.ask is not None:
+            self.ask(verdict.ask)
         if verdict.stop_ns:
             async with stopped(self.vm.hypervisor):
                 with anyio.move_on_after(verdict.stop_ns / _NS_PER_S):

@@ -29,6 +29,7 @@ _OPTIONS: tuple[tuple[str, str, click.ParamType[Any], str], ...] = (
     ("--out", "out_mib_s", click.FloatRange(0, 100_000), "MiB per second that clients are sent (0)."),
     ("--requests", "requests", click.FloatRange(0, 10_000_000), "Small requests per second (0)."),
     ("--period", "period_ms", click.IntRange(0, 3_600_000), "Between checkpoints, ms; 0: when needed."),
+    ("--period-mib", "period_mib", click.IntRange(0, _MOST_MIB), "Sooner, after so many MiB; 0: not."),
     ("--staging", "max_staging_mib", click.IntRange(1, _MOST_MIB), "The most that one may hold, MiB."),
     ("--mode", "mode", click.Choice(["lockstep", "epoch"]), "Which the VM is in."),
     ("--resume", "resume", click.Choice(["early", "together"]), "When the VM runs again."),

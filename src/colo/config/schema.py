@@ -192,7 +192,8 @@ class VmConfig:
 class CheckpointConfig:
     """`[checkpoint]`: when to take one, and what may wait for it."""
 
-    period_ms: int = attrs.field(default=2000, metadata=key(Integer(0, _HOUR_MS)))
+    period_ms: int = attrs.field(default=10_000, metadata=key(Integer(0, _HOUR_MS)))
+    period_mib: int = attrs.field(default=64, metadata=key(Integer(0, 1_048_576)))
     hold_limit_ms: int = attrs.field(default=1000, metadata=key(Integer(1, 60_000)))
     max_staging_mib: int = attrs.field(default=1024, metadata=key(Integer(1, 1_048_576)))
     held_mib: int = attrs.field(default=64, metadata=key(Integer(1, 4096)))
@@ -208,6 +209,11 @@ class CheckpointConfig:
     encoding: Encoding = attrs.field(default="auto", metadata=key(Choice(("auto", "lz4", "delta", "none"))))
     precopy_max_mib_s: int = attrs.field(default=0, metadata=key(Integer(0, 1_048_576)))
     verify: bool = attrs.field(default=False, metadata=key(Flag()))
+
+    @property
+    def period_bytes(self) -> int:
+        """`period_mib`, in bytes."""
+        return self.period_mib << 20
 
     @property
     def max_staging_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""A checkpoint before more is written than one can hold.
+"""A checkpoint before more is written than one can hold, and before it is more than one wants to copy.
 
 A checkpoint holds `max_staging_mib`, and has to cross the link before its deadline. So what was written since
 the last cut is counted while the VM runs, which resets nothing. At half of what fits a checkpoint is asked
@@ -7,11 +7,17 @@ growing share of the time, as in the pre-copy (docs/decisions/0025).
 
 A look visits all of RAM. It comes before the VM could have written the other half of what is left, at the
 rate that it was seen to write, or at the highest that is thought of, if that costs next to nothing.
+
+`enough` is far less than what fits: nothing goes wrong beyond it, but the VM stands still for longer, and the
+copies do not agree for longer. So it ends the period early (docs/decisions/0036), and looks for its sake
+cost next to nothing, whatever the rate.
 """
 
 from __future__ import annotations
 
 from attrs import define, field, frozen
+
+from colo.model.checkpoint.events import Reason, Trigger
 
 FASTEST_PER_S = 1 << 18
 """Pages, 1 GiB, that a quiet VM may begin to write from one moment to the next."""
@@ -36,11 +42,11 @@ _NS_PER_S = 1_000_000_000
 
 @frozen
 class Verdict:
-    """What follows from a look. `ask`: take a checkpoint, and why; `stop_ns`: stop the VM for so long, or
-    until the checkpoint in flight is through.
+    """What follows from a look. `ask`: take a checkpoint; `stop_ns`: stop the VM for so long, or until the
+    checkpoint in flight is through.
     """
 
-    ask: str = ""
+    ask: Trigger | None = None
     stop_ns: int = 0
 
 
@@ -48,11 +54,13 @@ class Verdict:
 class MemoryLimit:
     """One pairing's; times are nanoseconds.
 
-    `staging_pages`: what a checkpoint can hold at all; `transfer_ns`: how long it may take the link.
+    `staging_pages`: what a checkpoint can hold at all; `transfer_ns`: how long it may take the link;
+    `enough`: pages that end the period, 0 for none.
     """
 
     staging_pages: int
     transfer_ns: int
+    enough: int
     next_look: int
     """When `looked` is wanted. Moved by every other call."""
     _page_ns: float | None = None
@@ -88,10 +96,16 @@ class MemoryLimit:
         self._seen, self._took = (pages, now), took_ns
         if pages < self.most // 2:
             self.next_look = now + self._pause_before_look(pages)
-            return Verdict()
+            return Verdict(None if in_flight else self._period_over(pages))
         stop_ns, run_ns = self._slice(pages) if in_flight else (0, SLICE_NS)
         self.next_look = now + stop_ns + run_ns
-        return Verdict(f"{pages} pages are written, a checkpoint may hold {self.most}", stop_ns)
+        why = f"{pages} pages are written, a checkpoint may hold {self.most}"
+        return Verdict(Trigger(Reason.MEMORY, why), stop_ns)
+
+    def _period_over(self, pages: int) -> Trigger | None:
+        if 0 < self.enough <= pages:
+            return Trigger(Reason.PERIOD, f"{pages} pages are written")
+        return None
 
     def _slice(self, pages: int) -> tuple[int, int]:
         """Stopped for none of it at half of what fits, for nearly all at three quarters, for all at 7/8."""
@@ -107,7 +121,14 @@ class MemoryLimit:
         left = self.most // 2 - pages
         fastest = max(left * _NS_PER_S // FASTEST_PER_S, self._took * _SPARE)
         seen = max(self._until(left), self._took * _NEEDED) if self._rate else fastest
-        return max(min(fastest, seen), _LEAST_NS)
+        enough = (
+            max(self._until_enough(pages), self._took * _SPARE) if self.enough and self._rate else fastest
+        )
+        return max(min(fastest, seen, enough), _LEAST_NS)
+
+    def _until_enough(self, pages: int) -> int:
+        """In a slice, where it is enough, and a checkpoint is in flight."""
+        return self._until(self.enough - pages) if pages < self.enough else SLICE_NS
 
     def _until(self, pages: int) -> int:
         """Until so many are written."""

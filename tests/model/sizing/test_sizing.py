@@ -49,6 +49,7 @@ guests = st.builds(
 settings = st.builds(
     Setting,
     period_ms=st.floats(0, 3_600_000),
+    period_mib=st.integers(0, 1 << 20),
     max_staging_mib=st.integers(1, 1 << 20),
     resume=st.sampled_from(["early", "together"]),
     epochs=st.booleans(),
@@ -82,6 +83,16 @@ def test_a_vm_that_writes_half_of_what_fits_has_its_checkpoint_then() -> None:
     assert planned.trigger == "memory"
     assert planned.interval_ms is not None
     assert 1024 <= planned.interval_ms < SETTING.period_ms, "1,024 pages are half of 8 MiB"
+
+
+def test_a_vm_that_writes_much_has_its_checkpoint_before_the_period_is_over() -> None:
+    planned = _plan(writes=5000)
+    assert planned.trigger == "written"
+    assert planned.interval_ms is not None
+    enough = SETTING.period_mib * 256
+    assert enough / 5000 * 1000 <= planned.interval_ms < enough / 5000 * 1000 + planned.disagree_ms
+    assert planned.checkpoint_pages == pytest.approx(enough, rel=0.05)
+    assert _plan(writes=5000, period_mib=0).trigger == "period"
 
 
 def test_a_vm_that_writes_faster_than_the_link_carries_is_slowed_down_to_what_it_carries() -> None:

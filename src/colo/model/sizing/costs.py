@@ -98,7 +98,9 @@ class Costs:
         """What a checkpoint may hold, as the agent reckons (`colo.model.memory_limit`)."""
         early = self.setting.resume == "early"
         deadline_ms = self.setting.checkpoint_timeout_ms if early else self.setting.pause_timeout_ms
-        limit = MemoryLimit(self.setting.max_staging_mib * MIB // PAGE, int(deadline_ms / 2 * _NS_PER_MS), 0)
+        limit = MemoryLimit(
+            self.setting.max_staging_mib * MIB // PAGE, int(deadline_ms / 2 * _NS_PER_MS), 0, 0
+        )
         page_ms = max(self.link.ms(SENT_RAW), SENT_RAW * self.machine.byte_send_ns / 1e6)
         limit.link(page_ms * _NS_PER_MS)
         return limit.most

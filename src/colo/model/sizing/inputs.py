@@ -63,7 +63,8 @@ class Guest:
 class Setting:
     """Keys of the configuration (docs/configuration.md)."""
 
-    period_ms: float = 2000.0
+    period_ms: float = 10_000.0
+    period_mib: int = 64
     max_staging_mib: int = 1024
     resume: Resume = "early"
     epochs: bool = False

@@ -7,16 +7,17 @@ each step has as many or more, and none has more than a checkpoint may hold, whe
 from __future__ import annotations
 
 from math import inf
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
 
-from colo.model.sizing.inputs import IDLE_PAGES
+from colo.model.sizing.inputs import IDLE_PAGES, MIB, PAGE
 
 if TYPE_CHECKING:
     from colo.model.sizing.costs import Costs
 
-Trigger = Literal["period", "output", "memory", "need"]
+Trigger = Literal["period", "written", "output", "memory", "need"]
 
 _STEPS = 200
 _ASKED = 1 / 2
@@ -54,10 +55,15 @@ def rhythm(costs: Costs) -> Rhythm:
 
 
 def _interval_ms(costs: Costs, pages: float) -> tuple[float, Trigger]:
-    through = costs.through_ms(pages)
-    asked = max(_asked_ms(costs) + costs.before_ms(), through)
-    wait = _epoch_ms(costs, pages) if costs.setting.epochs else costs.setting.period_ms or inf
-    return (asked, "memory") if asked < wait + through else (wait + through, _usual(costs))
+    through, setting = costs.through_ms(pages), costs.setting
+    wait = _epoch_ms(costs, pages) if setting.epochs else setting.period_ms or inf
+    enough = setting.period_mib * MIB / PAGE or inf
+    every: tuple[tuple[float, Trigger], ...] = (
+        (wait + through, _usual(costs)),
+        (max(_until_ms(costs, enough) + costs.before_ms(), through), "written"),
+        (max(_until_ms(costs, costs.most_pages() * _ASKED) + costs.before_ms(), through), "memory"),
+    )
+    return min(every, key=itemgetter(0))
 
 
 def _usual(costs: Costs) -> Trigger:
@@ -72,10 +78,10 @@ def _written(costs: Costs, ms: float) -> float:
     return min(guest.writes * ms / 1000, guest.working_set) if guest.writes else 0.0
 
 
-def _asked_ms(costs: Costs) -> float:
-    """When half of what fits is written."""
-    half = costs.most_pages() * _ASKED
-    return half / costs.guest.writes * 1000 if costs.guest.writes and costs.guest.working_set > half else inf
+def _until_ms(costs: Costs, pages: float) -> float:
+    """When so many are written."""
+    guest = costs.guest
+    return pages / guest.writes * 1000 if guest.writes and guest.working_set > pages else inf
 
 
 def _epoch_ms(costs: Costs, pages: float) -> float:
