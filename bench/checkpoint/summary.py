@@ -10,7 +10,7 @@ from bench.checkpoints import spread
 
 PHASES = (
     "pause",
-    "look",
+    "ahead",
     "drain",
     "prepare",
     "save",
@@ -48,7 +48,7 @@ def summary(checkpoints: list[dict[str, Any]], copy_rate: float) -> dict[str, An
 
 
 def _of(phase: str, checkpoints: list[dict[str, Any]]) -> list[float]:
-    return [checkpoint.get(f"{phase}_ms", 0.0) for checkpoint in checkpoints]  # some have no `look`
+    return [checkpoint.get(f"{phase}_ms", 0.0) for checkpoint in checkpoints]  # some have no `ahead`
 
 
 def of_secondary(placed: list[dict[str, Any]]) -> dict[str, Any]:

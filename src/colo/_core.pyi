@@ -133,8 +133,8 @@ class Encoder:
 
 @final
 class Staging:
-    """The buffer that a checkpoint's pages are copied to while the VM is stopped, and sent from while it
-    runs.
+    """The buffer that a checkpoint's pages are copied to, most of them before the VM is stopped, and sent
+    from while it runs.
     """
 
     def __new__(cls, ram: GuestRam, limit_bytes: int) -> Staging:
@@ -143,8 +143,11 @@ class Staging:
     def reserve(self, pages: int) -> None:
         """Finds memory for so many pages, or for all that fit, while the VM runs: `gather` is faster then."""
 
+    def clear(self) -> None:
+        """Nothing is staged any more. Raises RuntimeError while the previous pages are still being sent."""
+
     def gather(self, pages: PageSet) -> int:
-        """Copies these pages in place of those staged before; gives the bytes.
+        """Copies these pages, in place of what is staged of them; gives the bytes that are staged now.
 
         Raises StagingLimitError (they do not fit), RuntimeError (the previous ones are still being sent),
         ValueError (pages that the RAM does not have); nothing was copied then.

@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 from attrs import define, field
 
+from colo._core import PAGE_SIZE, PageSet
 from colo.agent.measures import Measures
 from colo.agent.primary_pairing import PrimaryPairing
 from colo.config.schema import CheckpointConfig, TimingConfig
@@ -42,6 +43,7 @@ class _Relay:
     read: bool | None = None
     tells_output: bool | None = None
     link_is_down: bool = False
+    until_cut: threading.Event | None = None
 
     def watch_output(self, on: bool) -> None:  # noqa: FBT001 - the relay's signature
         self.tells_output = on
@@ -49,6 +51,8 @@ class _Relay:
     def cut(self, _checkpoint: int) -> None:
         if self.link_is_down:
             raise RuntimeError("the link is not up")
+        if self.until_cut is not None:
+            self.until_cut.wait(_PATIENCE_S)
 
     def commit(self, _checkpoint: int) -> None:
         pass
@@ -69,9 +73,13 @@ class _Relay:
 
 @define
 class _Vm:
+    """Its tracker and its staging, too. It has written 1000 pages, then one more until it stands still."""
+
     calls: list[str] = field(factory=list)
     tracker_kind: str = "compare"
     state: bytes | None = None
+    collected: threading.Event = field(factory=threading.Event)
+    _staged: int = 0
 
     @property
     def hypervisor(self) -> _Vm:
@@ -80,11 +88,27 @@ class _Vm:
     def tracker(self) -> _Vm:
         return self
 
+    def collect(self, *, stopped: bool) -> PageSet:
+        self.calls.append(f"collect, stopped: {stopped}")
+        return PageSet.all(1 if stopped else 1000)
+
     def count(self) -> int:
         return 1000
 
     def reserve(self, pages: int) -> None:
         self.calls.append(f"reserve {pages}")
+
+    def clear(self) -> None:
+        self._staged = 0
+
+    def gather(self, pages: PageSet) -> int:
+        self._staged = max(self._staged, len(pages))
+        self.calls.append(f"gather {len(pages)}")
+        self.collected.set()
+        return self._staged * PAGE_SIZE
+
+    def check_holes(self) -> None:
+        pass
 
     async def begin_save(self) -> float:
         self.calls.append("begin_save")
@@ -93,10 +117,11 @@ class _Vm:
     async def save(self) -> float:
         return 0.0
 
-    async def cont(self, on_way: Callable[[], None]) -> None:
+    async def cont(self, on_way: Callable[[], None]) -> float:
         await anyio.lowlevel.checkpoint()
         self.calls.append("cont")
         on_way()
+        return 0.0
 
     async def read_state(self) -> bytes:
         if self.state is None:
@@ -118,10 +143,51 @@ async def test_the_agent_lives_on_while_the_vm_reads_what_it_was_given() -> None
     assert relay.tells_output is False
 
 
-async def test_before_the_vm_is_stopped_there_is_memory_for_what_it_has_written_and_will_until_then() -> None:
+AHEAD = ["collect, stopped: False", "reserve 1250", "gather 1000"]
+
+
+async def test_what_the_vm_has_written_is_copied_before_it_is_stopped_and_there_is_memory_for_more() -> None:
     vm = _Vm(tracker_kind="pagemap-scan")
     await _stopped(_Relay(), vm)
-    assert vm.calls == ["reserve 1250", "begin_save"]
+    assert vm.calls == [*AHEAD, "begin_save"]
+
+
+@pytest.mark.parametrize("reason", [events.Reason.MEMORY, events.Reason.OUTPUT])
+async def test_a_vm_that_writes_too_much_or_an_answer_that_waits_is_not_kept_until_then(
+    reason: events.Reason,
+) -> None:
+    vm = _Vm(tracker_kind="pagemap-scan")
+    await _stopped(_Relay(), vm, reason)
+    assert vm.calls == ["begin_save"]
+
+
+async def test_what_is_written_after_the_first_copy_is_copied_when_the_vm_stands_still() -> None:
+    vm, relay = _Vm(tracker_kind="pagemap-scan"), _Relay()
+    posted: list[Any] = []
+    async with anyio.create_task_group() as tasks:
+        pairing = _pairing(tasks, relay, vm, posted, [])
+        pairing.feed(events.Trigger(events.Reason.FIRST), 0)
+        relay.loop_lives.set()
+        await _until(lambda: posted)
+        pairing.feed(posted.pop(), 0)
+        await _until(lambda: posted)
+        await pairing.end()
+    assert vm.calls == [*AHEAD, "begin_save", "collect, stopped: True", "gather 1"]
+    assert posted == [events.PagesCollected(1000, 1000 * PAGE_SIZE)]
+
+
+async def test_pages_are_collected_while_the_cut_waits_for_the_relay() -> None:
+    vm = _Vm()
+    relay = _Relay(until_cut=vm.collected)
+    posted: list[Any] = []
+    async with anyio.create_task_group() as tasks:
+        pairing = _pairing(tasks, relay, vm, posted, [])
+        pairing.feed(events.Trigger(events.Reason.FIRST), 0)
+        pairing.feed(events.VmStopped(), 0)
+        assert vm.collected.is_set()
+        await _until(lambda: posted)
+        await pairing.end()
+    assert posted == [events.PagesCollected(1, PAGE_SIZE)]
 
 
 async def test_a_peer_that_is_lost_before_the_stop_has_begun_lets_the_vm_run() -> None:
@@ -152,7 +218,7 @@ async def test_a_link_that_is_down_at_the_cut_ends_the_pairing_and_the_vm_runs_o
         await _until(lambda: posted)
         pairing.feed(posted.pop(), 0)
         await pairing.end()
-    assert vm.calls == ["cont"]
+    assert vm.calls[-1] == "cont"
     assert roles == [PeerLost("checkpoint 1 failed at cut: the link is not up")]
 
 
@@ -162,13 +228,17 @@ async def _until(there: Callable[[], object]) -> None:
             await anyio.lowlevel.checkpoint()  # `post` is a plain function, and nobody else tells
 
 
-async def _stopped(relay: _Relay, vm: _Vm) -> tuple[list[Any], list[messages.Message]]:
+async def _stopped(
+    relay: _Relay, vm: _Vm, reason: events.Reason = events.Reason.FIRST
+) -> tuple[list[Any], list[messages.Message]]:
     """What the first step of a checkpoint posted and sent."""
     posted: list[Any] = []
     sent: list[messages.Message] = []
     async with anyio.create_task_group() as tasks:
         pairing = _pairing(tasks, relay, vm, posted, sent)
-        pairing.feed(events.Trigger(events.Reason.FIRST), 0)
+        if reason is not events.Reason.FIRST:
+            pairing._make_machines(0)  # as if there had been a first one
+        pairing.feed(events.Trigger(reason), 0)
         await anyio.lowlevel.checkpoint()
         relay.loop_lives.set()
         await _until(lambda: posted)

@@ -120,6 +120,10 @@ impl Staging {
         py.detach(|| self.lock().reserve(pages));
     }
 
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.lock().clear()).map_err(from_ram)
+    }
+
     fn gather(&self, py: Python<'_>, pages: &PageSet) -> PyResult<u64> {
         py.detach(|| self.lock().gather(&pages.0)).map_err(from_ram)
     }

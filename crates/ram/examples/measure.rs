@@ -111,6 +111,7 @@ fn measure_pipeline(ram: &GuestRam, dirty: &PageSet) -> Outcome<()> {
         ("all of RAM", PageSet::all(ram.pages())),
         ("the pages", dirty.clone()),
     ] {
+        staging.clear()?;
         staging.gather(&pages)?;
         let (began, mut payload) = (Instant::now(), Vec::new());
         number += 1;

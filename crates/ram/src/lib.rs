@@ -28,6 +28,7 @@ mod replica;
 mod sender;
 mod source;
 mod squeeze;
+mod staged;
 mod staging;
 mod sum;
 mod tally;

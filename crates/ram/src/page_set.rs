@@ -135,6 +135,35 @@ impl PageSet {
         (first, rest)
     }
 
+    /// How many members lie in that range.
+    #[must_use]
+    pub fn len_within(&self, range: Range<u64>) -> u64 {
+        if range.is_empty() {
+            return 0;
+        }
+        let (first, last) = (word_of(range.start), word_of(range.end - 1));
+        let words = self
+            .words
+            .iter()
+            .enumerate()
+            .take(last.saturating_add(1))
+            .skip(first);
+        let bits = words.map(|(at, word)| {
+            let from = if at == first {
+                u64::MAX << (range.start % 64)
+            } else {
+                u64::MAX
+            };
+            let to = if at == last {
+                u64::MAX >> (63 - (range.end - 1) % 64)
+            } else {
+                u64::MAX
+            };
+            u64::from((word & from & to).count_ones())
+        });
+        bits.sum()
+    }
+
     /// The first member that is `from` or later.
     #[must_use]
     pub fn first_from(&self, from: u64) -> Option<u64> {
@@ -236,6 +265,8 @@ mod tests {
             prop_assert_eq!(set.is_empty(), model.is_empty());
             prop_assert_eq!(members(&set), model.clone());
             for page in 0..pages + 2 {
+                let within = page / 3..page;
+                prop_assert_eq!(set.len_within(within.clone()), model.range(within).count() as u64);
                 prop_assert_eq!(set.contains(page), model.contains(&page));
                 prop_assert_eq!(set.first_from(page), model.range(page..).next().copied());
             }

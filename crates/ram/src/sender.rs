@@ -17,8 +17,6 @@ pub(crate) struct Sender {
     encoder: Encoder,
     lz4: Lz4,
     pages: Cursor,
-    /// Pages looked at.
-    read: u64,
     device: Option<Cursor>,
     sum: Sum,
     ended: bool,
@@ -31,19 +29,18 @@ impl Sender {
             encoder: encoder.clone(),
             lz4,
             pages: Cursor::new(pages),
-            read: 0,
             device: None,
             sum: Sum::default(),
             ended: false,
         }
     }
 
-    /// `read` gets a page's number and its place among those of this transfer. The device state is taken at the end.
+    /// `read` gets a page's number, in ascending order. The device state is taken at the end.
     pub(crate) fn next(
         &mut self,
         out: &mut Vec<u8>,
         tally: &mut Tally,
-        read: impl FnMut(u64, u64, &mut Page) -> crate::Result<()>,
+        read: impl FnMut(u64, &mut Page) -> crate::Result<()>,
         device: &mut Vec<u8>,
     ) -> Option<u8> {
         let (began, start) = (Instant::now(), out.len());
@@ -61,7 +58,7 @@ impl Sender {
         &mut self,
         out: &mut Vec<u8>,
         tally: &mut Tally,
-        read: impl FnMut(u64, u64, &mut Page) -> crate::Result<()>,
+        read: impl FnMut(u64, &mut Page) -> crate::Result<()>,
         device: &mut Vec<u8>,
     ) -> Option<u8> {
         if self.ended {
@@ -91,13 +88,11 @@ impl Sender {
         state: &mut State,
         out: &mut Vec<u8>,
         tally: &mut Tally,
-        mut read: impl FnMut(u64, u64, &mut Page) -> crate::Result<()>,
+        mut read: impl FnMut(u64, &mut Page) -> crate::Result<()>,
     ) -> Option<u8> {
         let mut writer = PagesWriter::new(out, self.checkpoint, None);
         self.pages.fill(&mut writer, |out, index| {
-            let nth = self.read;
-            self.read += 1;
-            let sent = state.page(out, index, self.lz4, tally, |page| read(index, nth, page));
+            let sent = state.page(out, index, self.lz4, tally, |page| read(index, page));
             if let Sent::Page(page) = sent.ok()? {
                 self.sum.add(index, page);
             }

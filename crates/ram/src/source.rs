@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use crate::Page;
 use crate::encoder::Encoder;
-use crate::guest_ram::{GuestRam, page_offset};
-use crate::mapping::Mapping;
+use crate::guest_ram::GuestRam;
 use crate::page_set::PageSet;
 use crate::sender::Sender;
 use crate::squeeze::Lz4;
-use crate::staging::Staged;
+use crate::staged::{Reader, Staged};
 use crate::tally::Tally;
 
 /// A finite series of bulk messages, of which the last is a STATE_END.
@@ -45,15 +44,15 @@ impl BulkSource for LivePages {
     }
 
     fn next(&mut self, out: &mut Vec<u8>, tally: &mut Tally) -> Option<u8> {
-        let memory = self.ram.memory();
-        let read = |index, _, page: &mut Page| memory.read_page(index, page);
+        let ram = &self.ram;
+        let read = |index, page: &mut Page| ram.read_page(index, page);
         self.sender.next(out, tally, read, &mut Vec::new())
     }
 }
 
 /// A staged checkpoint: its pages, its device state, its end.
 pub struct StagedState {
-    staged: Arc<Staged>,
+    staged: Reader,
     device: Vec<u8>,
     sender: Sender,
 }
@@ -66,7 +65,8 @@ impl StagedState {
         encoder: &Encoder,
         lz4: Lz4,
     ) -> Self {
-        let sender = Sender::new(checkpoint, staged.pages.clone(), encoder, lz4);
+        let staged = Reader::new(staged);
+        let sender = Sender::new(checkpoint, staged.pages(), encoder, lz4);
         Self {
             staged,
             device,
@@ -81,15 +81,8 @@ impl BulkSource for StagedState {
     }
 
     fn next(&mut self, out: &mut Vec<u8>, tally: &mut Tally) -> Option<u8> {
-        let read = |_, nth, page: &mut Page| self.staged.data.read_page(nth, page);
+        let read = |index, page: &mut Page| self.staged.read(index, page);
         self.sender.next(out, tally, read, &mut self.device)
-    }
-}
-
-impl Mapping {
-    /// Copies a page out.
-    pub(crate) fn read_page(&self, nth: u64, page: &mut Page) -> crate::Result<()> {
-        self.read(page_offset(nth)?, page)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The primary's dirty pages, copied aside while the VM is stopped and sent while it runs.
+//! The primary's dirty pages, copied aside before the VM is sent on, most of them before it even stops.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use crate::mapping::Mapping;
 use crate::page_set::PageSet;
 use crate::source::StagedState;
 use crate::squeeze::Lz4;
+use crate::staged::Staged;
 
 /// Bytes that get their memory at once, so that not even the first checkpoints wait for page faults while the VM is
 /// stopped: several times what a busy VM writes between two checkpoints.
@@ -24,12 +25,6 @@ pub struct Staging {
     populated: usize,
 }
 
-/// Pages in ascending order, one after the other.
-pub(crate) struct Staged {
-    pub(crate) pages: PageSet,
-    pub(crate) data: Mapping,
-}
-
 impl Staging {
     /// A buffer for at most `limit_bytes` of pages (at least one page).
     ///
@@ -39,13 +34,9 @@ impl Staging {
         let limit = limit_bytes.min(ram.size()) / PAGE as u64;
         let data = Mapping::private(page_offset(limit.max(1))?)?;
         data.populate(0..POPULATED);
-        let staged = Staged {
-            pages: PageSet::new(ram.pages()),
-            data,
-        };
         Ok(Self {
             ram: ram.clone(),
-            staged: Arc::new(staged),
+            staged: Arc::new(Staged::new(data)),
             populated: POPULATED,
         })
     }
@@ -55,33 +46,38 @@ impl Staging {
     pub fn reserve(&mut self, pages: u64) {
         let wanted = usize::try_from(pages.saturating_mul(PAGE as u64)).unwrap_or(usize::MAX);
         if wanted > self.populated {
-            self.staged.data.populate(self.populated..wanted);
+            self.staged.data().populate(self.populated..wanted);
             self.populated = wanted;
         }
     }
 
-    /// Copies these pages from the RAM of the stopped VM, in place of what was staged before; returns the bytes.
+    /// Nothing is staged any more: the next checkpoint begins.
     ///
     /// # Errors
-    /// [`Error::StagingLimit`] when they do not fit and [`Error::StagingBusy`] while a [`StagedState`] lives, both
-    /// before anything is copied; [`Error::OutOfRange`] when the set is of a larger RAM.
+    /// [`Error::StagingBusy`] while a [`StagedState`] lives.
+    pub fn clear(&mut self) -> Result<()> {
+        self.exclusive()?.clear();
+        Ok(())
+    }
+
+    /// Copies these pages from the RAM, in place of what was staged of them before; returns how many bytes are staged
+    /// now. A page that a running VM writes meanwhile may come out torn: it has to be among the next ones.
+    ///
+    /// # Errors
+    /// [`Error::StagingLimit`] when they do not fit, [`Error::StagingBusy`] while a [`StagedState`] lives,
+    /// [`Error::OutOfRange`] when the set has pages that the RAM has not, all before anything is copied.
     pub fn gather(&mut self, pages: &PageSet) -> Result<u64> {
-        let staged = Arc::get_mut(&mut self.staged).ok_or(Error::StagingBusy)?;
-        let (need, limit) = (pages.len().saturating_mul(PAGE as u64), staged.data.len() as u64);
-        if need > limit {
-            return Err(Error::StagingLimit { need, limit });
+        let ram = self.ram.clone();
+        let staged = self.exclusive()?;
+        if let Some(offset) = pages.first_from(ram.pages()) {
+            let (len, size) = (1, ram.pages());
+            return Err(Error::OutOfRange { offset, len, size });
         }
-        staged.pages = PageSet::new(self.ram.pages());
-        let mut at = 0;
-        for run in pages.runs() {
-            let (offset, end) = (page_offset(run.start)?, page_offset(run.end)?);
-            self.ram
-                .memory()
-                .copy_to(offset, &staged.data, at, end - offset)?;
-            staged.pages.insert_run(run)?;
-            at += end - offset;
-        }
-        Ok(need)
+        staged.add(&ram, pages)
+    }
+
+    fn exclusive(&mut self) -> Result<&mut Staged> {
+        Arc::get_mut(&mut self.staged).ok_or(Error::StagingBusy)
     }
 
     /// What the link pulls: the staged pages, then this device state, then the end with the checksum. The pages
@@ -96,18 +92,21 @@ impl Staging {
 mod tests {
     use super::*;
     use crate::guest_ram::tests::ram;
+    use crate::staged::Reader;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn what_is_reserved_has_memory_and_more_than_fits_is_no_error() {
         let ram = ram(POPULATED as u64 / 4096 + 4096);
         let mut staging = Staging::new(&ram, ram.size()).unwrap();
         let last = ram.pages() - 1;
-        assert!(!staging.staged.data.resident().contains(&last));
+        assert!(!staging.staged.data().resident().contains(&last));
         staging.reserve(ram.pages() - 2048);
-        assert!(staging.staged.data.resident().contains(&(ram.pages() - 2049)));
-        assert!(!staging.staged.data.resident().contains(&last));
+        assert!(staging.staged.data().resident().contains(&(ram.pages() - 2049)));
+        assert!(!staging.staged.data().resident().contains(&last));
         staging.reserve(u64::MAX);
-        assert!(staging.staged.data.resident().contains(&last));
+        assert!(staging.staged.data().resident().contains(&last));
     }
 
     #[test]
@@ -129,7 +128,7 @@ mod tests {
             ),
             "{refused:?}"
         );
-        assert_eq!(staging.staged.pages.len(), 3);
+        assert_eq!(staging.staged.pages().len(), 3);
     }
 
     #[test]
@@ -139,12 +138,61 @@ mod tests {
         staging.gather(&PageSet::all(8)).unwrap();
         let encoder = Encoder::new(&ram, true).unwrap();
         let source = staging.source(1, Vec::new(), &encoder, Lz4::Never);
-        assert!(matches!(
-            staging.gather(&PageSet::all(8)),
-            Err(Error::StagingBusy)
-        ));
+        for refused in [staging.gather(&PageSet::all(8)).map(drop), staging.clear()] {
+            assert!(matches!(refused, Err(Error::StagingBusy)), "{refused:?}");
+        }
         drop(source);
         assert!(staging.gather(&PageSet::all(8)).is_ok());
+        assert!(staging.clear().is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn each_page_is_as_it_was_when_it_was_last_gathered(
+            sets in prop::collection::vec(prop::collection::vec(0..150u64, 0..60), 0..5),
+        ) {
+            let ram = ram(150);
+            let mut staging = Staging::new(&ram, ram.size()).unwrap();
+            let mut model = BTreeMap::new();
+            for (turn, set) in (1u8..).zip(sets) {
+                let mut pages = PageSet::new(150);
+                for page in set {
+                    pages.insert(page).unwrap();
+                    ram.write_page(page, &[turn ^ page as u8; PAGE]).unwrap();
+                    model.insert(page, turn ^ page as u8);
+                }
+                prop_assert_eq!(staging.gather(&pages).unwrap(), (model.len() * PAGE) as u64);
+            }
+            let mut reader = Reader::new(Arc::clone(&staging.staged));
+            prop_assert_eq!(reader.pages().runs().flatten().collect::<Vec<_>>(), model.keys().copied().collect::<Vec<_>>());
+            for (page, byte) in model {
+                let mut found = [0; PAGE];
+                reader.read(page, &mut found).unwrap();
+                prop_assert_eq!(found, [byte; PAGE]);
+            }
+            drop(reader);
+            staging.clear().unwrap();
+            prop_assert!(staging.staged.pages().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_staged_counts_in_what_fits() {
+        let ram = ram(8);
+        let mut staging = Staging::new(&ram, 4 * 4096).unwrap();
+        let run = |run| {
+            let mut pages = PageSet::new(8);
+            pages.insert_run(run).unwrap();
+            pages
+        };
+        assert_eq!(staging.gather(&run(0..3)).unwrap(), 3 * 4096);
+        assert_eq!(staging.gather(&run(1..4)).unwrap(), 4 * 4096);
+        assert!(matches!(
+            staging.gather(&run(3..5)),
+            Err(Error::StagingLimit { need: 20480, .. })
+        ));
+        staging.clear().unwrap();
+        assert_eq!(staging.gather(&run(3..5)).unwrap(), 2 * 4096);
     }
 
     #[test]

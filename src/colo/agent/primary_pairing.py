@@ -156,7 +156,7 @@ class PrimaryPairing:
             case actions.SaveState():
                 self._steps.start("save", self.work.save)
             case actions.CollectPages():
-                self._steps.start("collect", self.work.collect)
+                self._steps.start("collect", partial(self.work.collect, self.work.begin_to_collect()))
             case actions.ResumeVm():
                 self._resuming = True
                 self._steps.start(events.RESUME, partial(self.work.resume, self._goes_on))

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _MORE_BY_THEN = 4
 """The VM may write a quarter as much again until it is stopped."""
-_NO_LOOK = frozenset({events.Reason.MEMORY, events.Reason.OUTPUT})
-"""The VM writes on meanwhile, or an answer waits and the last look is not long ago."""
+_NOT_AHEAD = frozenset({events.Reason.MEMORY, events.Reason.OUTPUT})
+"""The VM writes on meanwhile, or an answer waits and the last checkpoint is not long ago."""
 _AT_ONCE_MS = 1
 """The event loop may wait that long for it."""
 _DRAIN_MS = 50
@@ -129,9 +129,10 @@ class PrimaryWork:
         """Step: the VM reads what it was given, and stands still; QEMU has begun to save it."""
         haste = reason is events.Reason.MEMORY  # it writes on meanwhile
         await self._watch.hold()
-        if reason not in _NO_LOOK and self.vm.tracker_kind == "pagemap-scan":
-            with self._now.phase("look"):
-                await anyio.to_thread.run_sync(self._look_ahead)
+        self._stage.clear()
+        if reason not in _NOT_AHEAD and self.vm.tracker_kind == "pagemap-scan":
+            with self._now.phase("ahead"):
+                await anyio.to_thread.run_sync(self._copy_ahead)
         with self._now.phase("drain"):
             # As a rule the VM has read everything: a thread to wait in takes longer than to find that out.
             if not self.relay.pause_ingress(0 if haste else _AT_ONCE_MS) and not haste:
@@ -140,13 +141,14 @@ class PrimaryWork:
             self._now.stopped = await self.vm.hypervisor.begin_save()
         return events.VmStopped()
 
-    def _look_ahead(self) -> None:
-        """While the VM runs: brings the page tables into the CPU's caches, where the next look is three times
-        as fast, and finds memory for what it will see.
+    def _copy_ahead(self) -> None:
+        """While the VM runs: only what it writes from here on is left for when it stands still. It also finds
+        memory for that, and brings the page tables into the CPU's caches, where the next look is three times
+        as fast.
         """
-        assert self._staging is not None
-        written = self.vm.tracker().count()
-        self._staging.reserve(written + written // _MORE_BY_THEN)
+        written = self._written(stopped=False)
+        self._stage.reserve(len(written) + len(written) // _MORE_BY_THEN)
+        self._stage.gather(written)
 
     async def save(self) -> events.StateSaved:
         """Step: QEMU has saved it."""
@@ -157,37 +159,43 @@ class PrimaryWork:
                 self._ram_hash = await anyio.to_thread.run_sync(self.vm.ram.hash)
         return events.StateSaved()
 
-    async def collect(self) -> events.PagesCollected:
-        """Step: what it has written is copied aside."""
-        with self._now.phase("collect"):
-            pages, size = await anyio.to_thread.run_sync(self._gather)
-        self._now.pages, self._now.page_bytes = pages, size
-        self._watch.limit.cut(pages, _core.boottime_ns())
-        return events.PagesCollected(pages, size)
+    def begin_to_collect(self) -> asyncio.Future[int]:
+        """What it has written is copied aside, in a thread; `collect` waits for it."""
+        return asyncio.get_running_loop().run_in_executor(None, self._collect)
 
-    def _gather(self) -> tuple[int, int]:
-        assert self._staging is not None
-        self.vm.check_holes()
-        written = self.vm.tracker().collect(stopped=True)
+    async def collect(self, size: asyncio.Future[int]) -> events.PagesCollected:
+        """Step: all is copied aside."""
+        with anyio.CancelScope(shield=True):  # before it the VM must not run, nor another pairing begin
+            self._now.page_bytes = await size
+        self._now.pages = pages = self._now.page_bytes // _core.PAGE_SIZE
+        self._watch.limit.cut(pages, _core.boottime_ns())
+        return events.PagesCollected(pages, self._now.page_bytes)
+
+    def _collect(self) -> int:
+        with self._now.phase("collect"):
+            self.vm.check_holes()
+            return self._stage.gather(self._written(stopped=True))
+
+    def _written(self, *, stopped: bool) -> PageSet:
+        written = self.vm.tracker().collect(stopped=stopped)
         if self._backlog is not None:
             written = written.union(self._backlog)
             self._backlog = None
-        return len(written), self._staging.gather(written)
+        return written
 
     async def resume(self, on_way: Callable[[], None]) -> events.VmResumed:
         """Step: the VM runs; `on_way` is called when QEMU has been told so."""
         try:
             with self._now.phase("resume"):
-                await self.vm.hypervisor.cont(on_way)
+                runs_since = await self.vm.hypervisor.cont(on_way)
         finally:
             self.relay.resume_ingress()
             self._watch.let_go()
-        self._now.mark_stopped("pause")
+        self._now.mark_stopped("pause", runs_since)
         return events.VmResumed()
 
     def hand_over(self, n: int, state: bytes) -> None:
         """Gives the checkpoint to the relay, which sends it."""
-        assert self._staging is not None
         assert self._encoder is not None
         self._now.state_bytes = len(state)
         if self._ram_hash is not None:
@@ -195,7 +203,12 @@ class PrimaryWork:
         # The relay need not wait for this loop to hear it; that comes to the same, a little later.
         self.relay.commit_when(n, messages.encode(messages.Received(n)))
         self._now.sending()
-        self.relay.send_state(n, self._staging, state, self._encoder, self.compression.choose())
+        self.relay.send_state(n, self._stage, state, self._encoder, self.compression.choose())
+
+    @property
+    def _stage(self) -> Staging:
+        assert self._staging is not None
+        return self._staging
 
     @property
     def _now(self) -> CheckpointMeasure:

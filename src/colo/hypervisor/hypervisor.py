@@ -166,10 +166,13 @@ class Hypervisor:
         """Let the VM run for the first time."""
         await self.cont()
 
-    async def cont(self, on_way: Callable[[], None] | None = None) -> None:
-        """Let the guest run on; `on_way` is called when QEMU has been told to, before it does."""
-        await self._saver.cont(on_way)
+    async def cont(self, on_way: Callable[[], None] | None = None) -> float:
+        """Let the guest run on; the moment (`time.monotonic`) from which it does. `on_way` is called when
+        QEMU has been told to, before it does.
+        """
+        moment = await self._saver.cont(on_way)
         self._loader.ran = True
+        return moment
 
     async def stop(self) -> None:
         """Stop the guest at once, with nothing saved."""

@@ -114,12 +114,12 @@ class StateSaver:
         if self._save is not None:
             await self._save.settled()
 
-    async def cont(self, on_way: Callable[[], None] | None = None) -> None:
-        """Let the guest run, after a save or without one."""
+    async def cont(self, on_way: Callable[[], None] | None = None) -> float:
+        """Let the guest run, after a save or without one; the moment from which it does."""
         await self.settle()
         if on_way is not None:
             self._qmp.tell("cont", on_way)
-        await running.cont(self._qmp)
+        return await running.cont(self._qmp)
 
     async def read(self) -> bytes:
         """The device state, about 0.35 MB; the guest may run already."""

@@ -79,7 +79,7 @@ def test_early_the_vm_is_resumed_first_and_its_state_sent_meanwhile() -> None:
     done = [primary.step(event, 0) for event in (Trigger(Reason.FIRST), *EARLY)]
     assert done == [
         (SayPlan(1, rest=False), PauseIngressAndStop(1)),
-        (MarkCut(1), CollectPages(1)),
+        (CollectPages(1), MarkCut(1)),
         (SaveState(1),),
         (ResumeVm(1), SendState(1)),
         (),

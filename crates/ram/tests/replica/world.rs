@@ -108,6 +108,7 @@ impl Pair {
     }
 
     pub fn checkpoint(&mut self, number: u64, numbers: &[u64], device: &[u8]) -> Vec<(u8, Vec<u8>)> {
+        self.staging.clear().unwrap();
         self.staging.gather(&pages(numbers)).unwrap();
         messages(
             self.staging

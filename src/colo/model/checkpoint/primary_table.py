@@ -107,7 +107,7 @@ _COMMON: Mapping[State, Mapping[type, Entry]] = {
     },
     State.STOPPING: {
         Pace: Rule.PACE,
-        VmStopped: To(State.COLLECTING, (MarkCut, CollectPages)),
+        VmStopped: To(State.COLLECTING, (CollectPages, MarkCut)),  # it goes on during the cut
         Trigger: Rule.ANSWERED,
         **each(Rule.ABORT, *_TROUBLE),
         **each(PEER_ERROR, *_FROM_PEER),
