@@ -117,10 +117,14 @@ class _Vm:
     async def save(self) -> float:
         return 0.0
 
-    async def cont(self, on_way: Callable[[], None]) -> float:
+    async def cont(self, on_way: Callable[[], None] | None = None) -> float:
+        """It takes its time, if sending may begin before it runs."""
         await anyio.lowlevel.checkpoint()
         self.calls.append("cont")
-        on_way()
+        if on_way is not None:
+            on_way()
+            await _until(lambda: "read_state" in self.calls)
+        self.calls.append("runs")
         return 0.0
 
     async def read_state(self) -> bytes:
@@ -200,7 +204,7 @@ async def test_a_peer_that_is_lost_before_the_stop_has_begun_lets_the_vm_run() -
         await _until(lambda: posted)
         pairing.feed(posted.pop(), 0)
         await pairing.end()
-    assert vm.calls == ["cont"]
+    assert vm.calls == ["cont", "runs"]
     assert roles == [PeerLost("silent")]
 
 
@@ -218,7 +222,7 @@ async def test_a_link_that_is_down_at_the_cut_ends_the_pairing_and_the_vm_runs_o
         await _until(lambda: posted)
         pairing.feed(posted.pop(), 0)
         await pairing.end()
-    assert vm.calls[-1] == "cont"
+    assert vm.calls[-2:] == ["cont", "runs"]
     assert roles == [PeerLost("checkpoint 1 failed at cut: the link is not up")]
 
 
@@ -329,13 +333,25 @@ async def test_of_a_pairing_that_has_ended_nothing_is_sent() -> None:
     assert not [event for event in posted if isinstance(event, events.PeerLost)]
 
 
-async def test_nothing_is_sent_before_qemu_has_been_told_that_the_vm_goes_on() -> None:
-    """It would take from the processors what the VM, which stands still, waits for."""
-    vm = _Vm(state=b"")
+@pytest.mark.parametrize(
+    ("reason", "order"),
+    [
+        (events.Reason.PERIOD, ["cont", "runs", "read_state"]),
+        (events.Reason.MEMORY, ["cont", "runs", "read_state"]),
+        (events.Reason.OUTPUT, ["cont", "read_state", "runs"]),
+        (events.Reason.MISMATCH, ["cont", "read_state", "runs"]),
+    ],
+)
+async def test_what_nobody_waits_for_is_sent_when_the_vm_runs_and_else_once_qemu_has_been_told(
+    reason: events.Reason, order: list[str]
+) -> None:
+    """It takes from the processors what the VM, which stands still, waits for."""
+    vm = _Vm(state=b"QEVM")
     async with anyio.create_task_group() as tasks:
         pairing = _pairing(tasks, _Relay(), vm, [], [])
-        for event in (events.Trigger(events.Reason.FIRST), *_SENT):
+        pairing._make_machines(0)
+        for event in (events.Trigger(reason), *_SENT):
             pairing.feed(event, 0)
-        await _until(lambda: "read_state" in vm.calls)
+        await _until(lambda: {"read_state", "runs"} <= {*vm.calls})
         await pairing.end()
-    assert vm.calls.index("cont") < vm.calls.index("read_state")
+    assert [call for call in vm.calls if call in order] == order

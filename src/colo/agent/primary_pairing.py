@@ -158,8 +158,7 @@ class PrimaryPairing:
             case actions.CollectPages():
                 self._steps.start("collect", partial(self.work.collect, self.work.begin_to_collect()))
             case actions.ResumeVm():
-                self._resuming = True
-                self._steps.start(events.RESUME, partial(self.work.resume, self._goes_on))
+                self._resume()
             case actions.SendState(n):
                 self._unsent = n
                 if not self._resuming:
@@ -180,6 +179,12 @@ class PrimaryPairing:
             case _:
                 assert_never(action)
 
+    def _resume(self) -> None:
+        assert self.machine is not None
+        haste = self.machine.trigger.reason.is_waited_for
+        self._resuming = True
+        self._steps.start(events.RESUME, partial(self.work.resume, self._goes_on, haste=haste))
+
     def _cut(self, n: int) -> None:
         try:
             self.relay.cut(n)
@@ -194,7 +199,7 @@ class PrimaryPairing:
         self._steps.start("stop", partial(self.work.stop, trigger.reason))
 
     def _goes_on(self) -> None:
-        """QEMU has been told: what sending takes of the processors does not keep that from it any more."""
+        """The VM runs, or will in a moment: what sending takes of the processors keeps that up no more."""
         self._resuming = False
         self._begin_to_send()
 

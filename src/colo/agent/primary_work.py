@@ -183,15 +183,19 @@ class PrimaryWork:
             self._backlog = None
         return written
 
-    async def resume(self, on_way: Callable[[], None]) -> events.VmResumed:
-        """Step: the VM runs; `on_way` is called when QEMU has been told so."""
+    async def resume(self, go_on: Callable[[], None], *, haste: bool) -> events.VmResumed:
+        """Step: the VM runs. `go_on` is called then, or in haste once QEMU has been told so: what it begins
+        takes processors that QEMU needs for it.
+        """
         try:
             with self._now.phase("resume"):
-                runs_since = await self.vm.hypervisor.cont(on_way)
+                runs_since = await self.vm.hypervisor.cont(go_on if haste else None)
         finally:
             self.relay.resume_ingress()
             self._watch.let_go()
         self._now.mark_stopped("pause", runs_since)
+        if not haste:
+            go_on()
         return events.VmResumed()
 
     def hand_over(self, n: int, state: bytes) -> None:

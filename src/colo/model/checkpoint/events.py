@@ -20,6 +20,13 @@ class Reason(Enum):
     OUTPUT = "output"
     MODE = "mode"
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Something the VM has said leaves with the commit: that matters more than the pause."""
+        return self in _WAITED_FOR
+
+
+_WAITED_FOR = frozenset({Reason.MISMATCH, Reason.HOLD_LIMIT, Reason.QUEUE_LIMIT, Reason.OUTPUT})
 
 RESUME = "resume"
 """The step of ResumeVm, as StepFailed names it."""
