@@ -347,8 +347,8 @@ class Relay:
         """Ends the link without an event, after sending what waits as far as the socket takes it at once."""
 
     def send(self, payload: bytes) -> None:
-        """CONTROL to the peer's agent, 1 MiB at most (ValueError). In order with frames and cuts. Lost
-        without a link.
+        """CONTROL to the peer's agent, 1 MiB at most (ValueError). In order with frames and cuts. On a new
+        link it waits until the peer's certificate is found to be the right one. Lost without a link.
         """
 
     def progress(self) -> None:

@@ -92,6 +92,7 @@ def scene(tmp_path: Path, vm: VmConfig) -> Iterator[Scene]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         link.accept(os.dup(ours.fileno()))
+        assert [type(message) for message in relay.said] == [messages.Hello], "nobody waits to be greeted"
         link.came_up()
         yield Scene(relay, link, agreed, failures)
 

@@ -87,6 +87,23 @@ def test_many_small_changes_say_nothing_about_the_link(pages: dict[str, int], *,
     assert (compression.link_ns is not None) is counts
 
 
+@pytest.mark.parametrize(("ns_per_byte", "amount"), [(8.0, "always"), (0.8, "sample")])
+def test_what_saves_little_is_compressed_while_a_slow_link_is_busy(
+    ns_per_byte: float, amount: Amount
+) -> None:
+    compression = Compression("auto")
+    assert compression.choose(stream=True) == "sample"
+    assert _link(compression, ns_per_byte, 300)[-1] == "sample"
+    assert compression.choose(stream=True) == amount
+
+
+def test_noise_that_was_compressed_in_vain_is_soon_forgotten() -> None:
+    compression = Compression("auto")
+    assert _link(compression, 8.0, 3000)[-1] == "always"
+    assert _link(compression, 8.0, 0, 4)[-1] == "sample"
+    assert _link(compression, 8.0, 3000, 2)[-1] == "always"
+
+
 @pytest.mark.parametrize(
     ("encoding", "amount", "shadow"),
     [("lz4", "always", True), ("delta", "never", True), ("none", "never", False)],

@@ -26,7 +26,7 @@ impl Engine {
     }
 
     pub(crate) fn send_control(&mut self, payload: &[u8]) {
-        if let Some(link) = self.link.as_mut().filter(|link| link.is_established()) {
+        if let Some(link) = &mut self.link {
             link.push(&Message::Control(payload));
         }
     }

@@ -3,6 +3,7 @@
 
 mod common;
 
+use colo_link::testing::TestCa;
 use colo_ram::{Lz4, PageSet};
 use colo_relay::Event;
 use common::*;
@@ -247,6 +248,18 @@ fn control_messages_keep_their_order_in_both_directions() {
         assert_eq!(pair.s.control(), vec![number; 1000]);
         assert_eq!(pair.p.control(), vec![number]);
     }
+}
+
+#[test]
+fn what_is_said_before_the_link_stands_is_the_first_that_is_heard() {
+    let (ca, p, s) = (TestCa::new().unwrap(), Side::new(config()), Side::new(config()));
+    let (to_s, to_p) = tcp_pair();
+    let [alpha, beta] = ["alpha", "beta"].map(|name| ca.node(name).unwrap());
+    p.relay.attach_link(to_s.as_fd(), &alpha, "beta", false).unwrap();
+    p.relay.send(b"hello".to_vec()).unwrap();
+    s.relay.attach_link(to_p.as_fd(), &beta, "alpha", true).unwrap();
+    s.event(|event| matches!(event, Event::LinkUp { .. }).then_some(()));
+    assert_eq!(s.control(), b"hello");
 }
 
 #[test]

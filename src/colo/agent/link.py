@@ -76,9 +76,8 @@ class Link:
         self._attach(descriptor, Side.SECONDARY)
 
     def came_up(self) -> None:
-        """TLS stands, the peer's certificate is the right one: introduce ourselves."""
+        """TLS stands, and the peer has found our certificate to be the right one."""
         self._up = True
-        self.send(self._hello())
 
     def went_down(self, why: str) -> None:
         """The relay has lost it. An agreed link's loss is the role machine's to judge."""
@@ -155,6 +154,8 @@ class Link:
             )
         finally:
             os.close(descriptor)
+        # Leaves as soon as we have found the peer's certificate to be the right one.
+        self.relay.send(messages.encode(self._hello()))
 
     def _close(self, why: str) -> None:
         self._handshake, self._up, self.why = None, False, why

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from colo.agent.local_vm import LocalVm
     from colo.model.compression import Compression, Tally
 
-_SLICE_PAGES = 4096
-"""16 MiB go to the relay at a time: enough to keep a link busy, few enough to see how it goes."""
+_SLICE_PAGES = 1024
+"""4 MiB go to the relay at a time: enough to keep a link busy, few enough to see soon what it takes."""
 _SLOWED_SLICE_PAGES = 512
 """While the VM is slowed down it stands still for the time of so many pages at a time: 16 ms at 1 Gbit/s."""
 _LEAST_SLICE_PAGES = 64
@@ -164,7 +164,7 @@ class _Transfer:
 
     async def _send(self, part: PageSet) -> None:
         copy = self.copy
-        copy.relay.send_pages(copy.vm.ram, part, copy.encoder, copy.compression.choose())
+        copy.relay.send_pages(copy.vm.ram, part, copy.encoder, copy.compression.choose(stream=True))
         self._waiting += 1
         ahead = 1 if copy.max_mib_s or copy.convergence.stopped else _AHEAD
         while self._waiting >= ahead:

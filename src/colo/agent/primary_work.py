@@ -107,10 +107,10 @@ class PrimaryWork:
     async def fill(self) -> events.PrimaryEvent:
         """Step: the first copy, while the VM runs."""
         limit = self.config.checkpoint.max_staging_bytes
-        # Only the first checkpoint needs it, and finding memory may take the kernel 100 ms.
-        staging = asyncio.get_running_loop().run_in_executor(None, _core.Staging, self.vm.ram, limit)
         shadow = self.compression.needs_shadow
         self._encoder = await anyio.to_thread.run_sync(partial(_core.Encoder, self.vm.ram, shadow=shadow))
+        # Only the first checkpoint needs it, and finding memory may take the kernel 100 ms.
+        staging = asyncio.get_running_loop().run_in_executor(None, _core.Staging, self.vm.ram, limit)
         self._precopy = PreCopy(
             self.vm,
             self.relay,

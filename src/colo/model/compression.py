@@ -15,12 +15,20 @@ from attrs import define, field, frozen
 Encoding = Literal["auto", "lz4", "delta", "none"]
 Amount = Literal["never", "sample", "always"]
 
+_PAGE = 4096
+_LEAST_PER_NS = 1e-9
 _LEAST_BYTES = 1 << 20
 """A transfer of less says more about the round trip than about the link."""
+_HIDING_NS = 20_000
+"""LZ4 takes 2 to 13 us for a page, most where it saves little: while a page is on the link for longer than
+this (1.6 Gbit/s), the next ones are compressed in time.
+"""
 _LEAST_LZ4_NS = 50_000
 """Some ten pages."""
 _WEIGHT = 0.25
-"""Of the newest transfer in the average."""
+"""Of the newest transfer in the average of what the link takes."""
+_LZ4_WEIGHT = 0.5
+"""Of the newest transfer in the average of what LZ4 saves: each stretch of memory has its own."""
 _MARGIN = 1.25
 """By how much it has to be better to change what is done: what is near the border does not flap."""
 
@@ -57,9 +65,10 @@ class Compression:
     encoding: Encoding
     link_ns: float | None = None
     """Nanoseconds that a byte takes on the link."""
-    _lz4_ns: float = 0.0
-    _lz4_saved: float = 0.0
-    """Sums that forget, and not an average of quotients: pages of noise save nothing at all."""
+    _saved_per_ns: float | None = None
+    """Bytes. Not its inverse: pages of noise save nothing at all. Not sums that forget: noise that was all
+    compressed would outweigh many transfers of which there are only samples.
+    """
     _pays: bool = field(default=False)
 
     @property
@@ -67,11 +76,13 @@ class Compression:
         """Whether what was sent has to be kept."""
         return self.encoding != "none"
 
-    def choose(self) -> Amount:
-        """Which pages of the next transfer to compress, of those without a short delta."""
+    def choose(self, *, stream: bool = False) -> Amount:
+        """Which pages of the next transfer to compress, of those without a short delta. `stream`: another one
+        is on the link meanwhile.
+        """
         match self.encoding:
             case "auto":
-                return "always" if self._pays else "sample"
+                return "always" if self._pays or (stream and self._is_hidden) else "sample"
             case "lz4":
                 return "always"
             case "delta" | "none":
@@ -82,16 +93,20 @@ class Compression:
         # Mostly deltas tell what the secondary takes for a page, which is the same for few bytes as for many.
         if tally.sent_bytes >= _LEAST_BYTES and tally.delta <= tally.raw + tally.lz4:
             on_the_link = max(took_ns - tally.encode_ns, 0)
-            self.link_ns = _average(self.link_ns, on_the_link / tally.sent_bytes)
+            self.link_ns = _average(self.link_ns, on_the_link / tally.sent_bytes, _WEIGHT)
         if tally.lz4_ns >= _LEAST_LZ4_NS:
-            self._lz4_ns = self._lz4_ns * (1 - _WEIGHT) + tally.lz4_ns
-            self._lz4_saved = self._lz4_saved * (1 - _WEIGHT) + tally.lz4_saved
+            self._saved_per_ns = _average(self._saved_per_ns, tally.lz4_saved / tally.lz4_ns, _LZ4_WEIGHT)
         self._decide()
 
     @property
     def saving_ns(self) -> float | None:
         """Nanoseconds that it takes LZ4 to save a byte."""
-        return self._lz4_ns / max(self._lz4_saved, 1.0) if self._lz4_ns else None
+        return None if self._saved_per_ns is None else 1 / max(self._saved_per_ns, _LEAST_PER_NS)
+
+    @property
+    def _is_hidden(self) -> bool:
+        """Whether LZ4 costs no time as long as the link is busy."""
+        return self.link_ns is not None and self.link_ns * _PAGE > _HIDING_NS
 
     def _decide(self) -> None:
         saving_ns = self.saving_ns
@@ -103,5 +118,5 @@ class Compression:
             self._pays = False
 
 
-def _average(before: float | None, new: float) -> float:
-    return new if before is None else before + _WEIGHT * (new - before)
+def _average(before: float | None, new: float, weight: float) -> float:
+    return new if before is None else before + weight * (new - before)
