@@ -19,16 +19,27 @@ class Costs:
     link: Link
     machine: Machine
 
-    def collect_ms(self, pages: float) -> float:
-        """The tracker visits the page tables of what is used, and the pages are copied aside."""
+    def left(self, pages: float) -> float:
+        """What the VM writes after the copy ahead was begun, to be copied while it stands still; in epochs
+        there is none.
+        """
+        if self.setting.epochs:
+            return pages
         machine = self.machine
-        return machine.collect_ms + self.guest.used_gib * machine.scan_ms_per_gib + machine.copy_ms(pages)
+        since_ms = machine.copy_ms(pages) + machine.drain_ms + machine.prepare_ms
+        return min(pages, self.guest.writes * since_ms / 1000)
+
+    def collect_ms(self, pages: float) -> float:
+        """The tracker visits the page tables of what is used, and what is left is copied aside."""
+        machine = self.machine
+        scan = self.guest.used_gib * machine.scan_ms_per_gib
+        return machine.collect_ms + scan + machine.copy_ms(self.left(pages))
 
     def pause_parts(self, pages: float) -> dict[str, float]:
         """The VM stands still for the sum. Devices are saved while pages are collected."""
         machine = self.machine
         parts = {
-            "devices and pages": max(machine.save_ms, machine.cut_ms + self.collect_ms(pages)),
+            "devices and pages": max(machine.save_ms, machine.begin_ms + self.collect_ms(pages)),
             "steps between": machine.steps_ms,
             "resume": machine.resume_ms,
         }
@@ -40,11 +51,11 @@ class Costs:
         """See `pause_parts`."""
         return sum(self.pause_parts(pages).values())
 
-    def before_ms(self) -> float:
-        """From the trigger to the stop: the VM runs."""
+    def before_ms(self, pages: float) -> float:
+        """From the trigger to the stop: the VM runs, while its pages are copied."""
         machine = self.machine
-        look = machine.look_ms + self.guest.used_gib * machine.look_ms_per_gib
-        return look + machine.drain_ms + machine.prepare_ms
+        ahead = machine.ahead_ms + self.guest.used_gib * machine.ahead_ms_per_gib + machine.copy_ms(pages)
+        return (0.0 if self.setting.epochs else ahead) + machine.drain_ms + machine.prepare_ms
 
     def send_ms(self, pages: float) -> float:
         """From the resumption to RECEIVED: encoding and sending, or the link, whichever takes longer."""
@@ -70,8 +81,8 @@ class Costs:
         """From the trigger until output that the copy does not agree to leaves."""
         if self.setting.resume == "together":
             parts = self.pause_parts(pages)
-            return self.before_ms() + sum(parts.values()) - parts["load"] - parts["resume"]
-        return self.before_ms() + self.pause_ms(pages) + self.send_ms(pages)
+            return self.before_ms(pages) + sum(parts.values()) - parts["load"] - parts["resume"]
+        return self.before_ms(pages) + self.pause_ms(pages) + self.send_ms(pages)
 
     def through_ms(self, pages: float) -> float:
         """From the trigger to LOADED or STORED: the next one can begin."""

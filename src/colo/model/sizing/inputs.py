@@ -95,18 +95,18 @@ class Machine:
     The defaults were measured there: two cores for both hosts, QEMU under TCG.
     """
 
-    drain_ms: float = 0.4
-    prepare_ms: float = 3.3
-    look_ms: float = 0.9
-    look_ms_per_gib: float = 0.55
-    save_ms: float = 2.0
-    cut_ms: float = 0.8
-    collect_ms: float = 0.95
+    ahead_ms: float = 1.2
+    ahead_ms_per_gib: float = 0.55
+    drain_ms: float = 0.1
+    prepare_ms: float = 2.7
+    save_ms: float = 1.9
+    begin_ms: float = 0.5
+    collect_ms: float = 0.65
     scan_ms_per_gib: float = 0.65
     copy_mib_s: float = 5700.0
     resume_ms: float = 1.4
-    steps_ms: float = 1.0
-    send_ms: float = 1.5
+    steps_ms: float = 0.3
+    send_ms: float = 2.4
     page_send_us: float = 1.8
     byte_send_ns: float = 1.6
     load_ms: float = 20.0

@@ -60,8 +60,8 @@ def _interval_ms(costs: Costs, pages: float) -> tuple[float, Trigger]:
     enough = setting.period_mib * MIB / PAGE or inf
     every: tuple[tuple[float, Trigger], ...] = (
         (wait + through, _usual(costs)),
-        (max(_until_ms(costs, enough) + costs.before_ms(), through), "written"),
-        (max(_until_ms(costs, costs.most_pages() * _ASKED) + costs.before_ms(), through), "memory"),
+        (max(_until_ms(costs, enough) + costs.before_ms(pages), through), "written"),
+        (max(_until_ms(costs, costs.most_pages() * _ASKED) + costs.before_ms(pages), through), "memory"),
     )
     return min(every, key=itemgetter(0))
 
