@@ -22,6 +22,7 @@ pub(crate) struct Watch {
     timing: Timing,
     next_beat: u64,
     heard: u64,
+    looked: u64,
     silent_told: bool,
     progress: Option<u64>,
     moved: u64,
@@ -34,6 +35,7 @@ impl Watch {
             timing,
             next_beat: now,
             heard: now,
+            looked: now,
             silent_told: false,
             progress: None,
             moved: now,
@@ -69,8 +71,13 @@ impl Watch {
         tell.then_some(Signal::Stalled(still))
     }
 
-    /// Time passed.
+    /// Time passed. What this side did not run, its host being frozen or overloaded, is not the peer's silence: calls
+    /// come a heartbeat apart, so what is beyond two of them was such a pause.
     pub(crate) fn on_time(&mut self, now: u64) -> Option<Signal> {
+        let since = now.saturating_sub(self.looked);
+        let paused = since.saturating_sub(self.timing.beat.saturating_mul(2));
+        self.looked = now;
+        self.heard = self.heard.saturating_add(paused).min(now);
         let silence = now.saturating_sub(self.heard);
         let tell = silence >= self.timing.silent_after && !self.silent_told;
         self.silent_told |= tell;
@@ -115,11 +122,22 @@ mod tests {
     #[test]
     fn silence_is_told_once_until_something_arrives() {
         let mut watch = watch();
-        assert_eq!(watch.on_time(69), None);
-        assert_eq!(watch.on_time(70), Some(Signal::Silent(70)));
+        let told: Vec<_> = (0..=500).filter_map(|now| watch.on_time(now)).collect();
+        assert_eq!(told, [Signal::Silent(70)]);
+        watch.heard(500);
+        let told: Vec<_> = (501..=600).filter_map(|now| watch.on_time(now)).collect();
+        assert_eq!(told, [Signal::Silent(70)]);
+    }
+
+    #[test]
+    fn a_pause_of_this_side_is_not_the_peers_silence() {
+        let mut watch = watch();
+        assert_eq!(watch.on_time(20), None);
         assert_eq!(watch.on_time(500), None);
-        watch.heard(600);
-        assert_eq!(watch.on_time(670), Some(Signal::Silent(70)));
+        for now in (510..530).step_by(10) {
+            assert_eq!(watch.on_time(now), None);
+        }
+        assert_eq!(watch.on_time(530), Some(Signal::Silent(70)));
     }
 
     #[test]
@@ -137,6 +155,7 @@ mod tests {
     fn without_heartbeats_nothing_stalls() {
         let mut watch = watch();
         assert_eq!(watch.heartbeat(1, 10), None);
-        assert_eq!(watch.on_time(1000), Some(Signal::Silent(1000)));
+        let told: Vec<_> = (20..1000).filter_map(|now| watch.on_time(now)).collect();
+        assert_eq!(told, [Signal::Silent(70)]);
     }
 }
