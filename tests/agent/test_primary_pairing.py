@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 from attrs import define, field
 
-from colo._core import PAGE_SIZE, PageSet
+from colo._core import PAGE_SIZE, PageSet, StagingLimitError
 from colo.agent.measures import Measures
 from colo.agent.primary_pairing import PrimaryPairing
 from colo.config.schema import CheckpointConfig, TimingConfig
@@ -71,6 +71,11 @@ class _Relay:
         self.read = None
 
 
+def _set(event: threading.Event) -> threading.Event:
+    event.set()
+    return event
+
+
 @define
 class _Vm:
     """Its tracker and its staging, too. It has written 1000 pages, then one more until it stands still."""
@@ -79,6 +84,8 @@ class _Vm:
     tracker_kind: str = "compare"
     state: bytes | None = None
     collected: threading.Event = field(factory=threading.Event)
+    may_gather: threading.Event = field(factory=lambda: _set(threading.Event()))
+    too_much: bool = False
     _staged: int = 0
 
     @property
@@ -102,6 +109,9 @@ class _Vm:
         self._staged = 0
 
     def gather(self, pages: PageSet) -> int:
+        if self.too_much:
+            raise StagingLimitError("the staging limit")
+        assert self.may_gather.wait(_PATIENCE_S)
         self._staged = max(self._staged, len(pages))
         self.calls.append(f"gather {len(pages)}")
         self.collected.set()
@@ -206,6 +216,41 @@ async def test_a_peer_that_is_lost_before_the_stop_has_begun_lets_the_vm_run() -
         await pairing.end()
     assert vm.calls == ["cont", "runs"]
     assert roles == [PeerLost("silent")]
+
+
+async def test_what_cannot_be_copied_before_the_stop_ends_the_pairing_and_the_vm_runs_on() -> None:
+    vm = _Vm(tracker_kind="pagemap-scan", too_much=True)
+    roles: list[Any] = []
+    posted: list[Any] = []
+    async with anyio.create_task_group() as tasks:
+        pairing = _pairing(tasks, _Relay(), vm, posted, [], roles.append)
+        pairing.feed(events.Trigger(events.Reason.FIRST), 0)
+        for _ in range(2):
+            await _until(lambda: posted)
+            pairing.feed(posted.pop(), 0)
+        await pairing.end()
+    assert vm.calls[-2:] == ["cont", "runs"]
+    assert "begin_save" not in vm.calls
+    assert roles == [PeerLost("checkpoint 1 failed at stop: the staging limit")]
+
+
+async def test_a_peer_that_is_lost_while_pages_are_collected_lets_the_vm_run_when_that_has_ended() -> None:
+    """It cannot be interrupted, and what it takes from the tracker another pairing must not miss."""
+    vm = _Vm(may_gather=threading.Event())
+    posted: list[Any] = []
+    async with anyio.create_task_group() as tasks:
+        pairing = _pairing(tasks, _Relay(), vm, posted, [])
+        pairing.feed(events.Trigger(events.Reason.FIRST), 0)
+        pairing.feed(events.VmStopped(), 0)
+        pairing.feed(events.PeerLost("silent"), 0)
+        for _ in range(50):
+            await anyio.lowlevel.checkpoint()
+        assert "cont" not in vm.calls
+        vm.may_gather.set()
+        await _until(lambda: posted)
+        await pairing.end()
+    assert vm.calls == ["collect, stopped: True", "gather 1", "cont", "runs"]
+    assert posted == [events.VmResumed()]
 
 
 async def test_a_link_that_is_down_at_the_cut_ends_the_pairing_and_the_vm_runs_on() -> None:

@@ -8,9 +8,9 @@ growing share of the time, as in the pre-copy (docs/decisions/0025).
 A look visits all of RAM. It comes before the VM could have written the other half of what is left, at the
 rate that it was seen to write, or at the highest that is thought of, if that costs next to nothing.
 
-`enough` is far less than what fits: nothing goes wrong beyond it, but the VM stands still for longer, and the
-copies do not agree for longer. So it ends the period early (docs/decisions/0036), and looks for its sake
-cost next to nothing, whatever the rate.
+`enough` is far less than what fits: nothing goes wrong beyond it, but the copies do not agree for
+longer. So it ends the period early (docs/decisions/0036), and looks for its sake cost next to nothing,
+whatever the rate.
 """
 
 from __future__ import annotations
