@@ -1,4 +1,4 @@
-"""A checkpoint before more is written than one can hold, and before it is more than one wants to copy.
+"""A checkpoint before more is written than one can hold, and before it is more than one should carry.
 
 A checkpoint holds `max_staging_mib`, and has to cross the link before its deadline. So what was written since
 the last cut is counted while the VM runs, which resets nothing. At half of what fits a checkpoint is asked
@@ -8,9 +8,9 @@ growing share of the time, as in the pre-copy (docs/decisions/0025).
 A look visits all of RAM. It comes before the VM could have written the other half of what is left, at the
 rate that it was seen to write, or at the highest that is thought of, if that costs next to nothing.
 
-`enough` is far less than what fits: nothing goes wrong beyond it, but the copies do not agree for
-longer. So it ends the period early (docs/decisions/0036), and looks for its sake cost next to nothing,
-whatever the rate.
+`enough` is far less than what fits: nothing goes wrong beyond it, but the copies do not agree for longer.
+So it ends the period early (docs/decisions/0036), and looks for its sake cost next to nothing, whatever the
+rate.
 """
 
 from __future__ import annotations
