@@ -103,7 +103,7 @@ impl Compare {
         while self.unknown.front().is_some_and(|(_, held)| take(held)) {
             ready.extend(self.unknown.pop_front());
         }
-        ready.sort_unstable_by_key(|(_, held)| held.serial);
+        ready.sort_by_key(|(_, held)| held.serial);
         for (nic, held) in ready {
             self.outlet.release(nic, held, why);
         }

@@ -11,12 +11,17 @@ use crate::held::Held;
 use crate::lag::Lag;
 use crate::table::Slot;
 
+/// A connection on which nothing has moved for so long, in nanoseconds, rests.
+const REST: u64 = 1_000_000;
+
 /// What a flow knows of its own waits.
 #[derive(Debug)]
 pub(crate) struct Patience {
     slot: Slot,
     /// Somebody will look.
     armed: bool,
+    /// Somebody will look whether it rests.
+    resting: bool,
     /// When the SVM last brought its agreement forward.
     moved: u64,
 }
@@ -26,8 +31,14 @@ impl Patience {
         Self {
             slot,
             armed: false,
+            resting: false,
             moved: 0,
         }
+    }
+
+    /// Nobody will look whether it rests any more.
+    pub(crate) fn looked_at_rest(&mut self) {
+        self.resting = false;
     }
 
     /// The SVM has said something that the PVM has said before.
@@ -59,6 +70,8 @@ pub(crate) struct HoldClock {
     looks: BinaryHeap<Reverse<(u64, Slot)>>,
     /// Connections whose clients wait for an acknowledgement, each once.
     debts: BinaryHeap<Reverse<(u64, Slot)>>,
+    /// Connections that may have come to rest in the middle of a segment, each once.
+    rests: BinaryHeap<Reverse<(u64, Slot)>>,
 }
 
 impl HoldClock {
@@ -71,6 +84,7 @@ impl HoldClock {
             ceiling,
             looks: BinaryHeap::new(),
             debts: BinaryHeap::new(),
+            rests: BinaryHeap::new(),
         }
     }
 
@@ -154,6 +168,34 @@ impl HoldClock {
         over
     }
 
+    /// When the next connection that may rest has to be looked at.
+    pub(crate) fn next_rest(&self) -> Option<u64> {
+        first(&self.rests)
+    }
+
+    /// Takes out a connection that may have come to rest.
+    pub(crate) fn due_rest(&mut self, now: u64) -> Option<Slot> {
+        first(&self.rests).filter(|at| *at <= now)?;
+        self.rests.pop().map(|Reverse((_, slot))| slot)
+    }
+
+    /// A connection may come to rest: it does if nothing moves until [`REST`] from `since`.
+    pub(crate) fn watch_rest(&mut self, patience: &mut Patience, since: u64) {
+        if !std::mem::replace(&mut patience.resting, true) {
+            self.rests
+                .push(Reverse((since.saturating_add(REST), patience.slot)));
+        }
+    }
+
+    /// Looks at a connection that was due and still may. `true`: it rests; otherwise it is looked at again.
+    pub(crate) fn rests(&mut self, patience: &mut Patience, now: u64) -> bool {
+        let rests = patience.moved.saturating_add(REST) <= now;
+        if !rests {
+            self.watch_rest(patience, patience.moved);
+        }
+        rests
+    }
+
     /// Looks at a flow that was due; `since`: its oldest frame with a limit waits in the epoch that both run.
     pub(crate) fn look(&mut self, since: Option<u64>, patience: &mut Patience, now: u64) -> Look {
         let Some(since) = since else {
@@ -186,6 +228,7 @@ impl HoldClock {
     pub(crate) fn clear(&mut self) {
         self.looks.clear();
         self.debts.clear();
+        self.rests.clear();
     }
 
     fn look_at(&mut self, slot: Slot, at: u64) {

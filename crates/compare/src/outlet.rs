@@ -4,7 +4,7 @@ mod told;
 
 use std::collections::VecDeque;
 
-use colo_packet::Frame;
+use colo_packet::{Frame, divide};
 
 use crate::Limits;
 use crate::divergence::Log;
@@ -132,6 +132,20 @@ impl Outlet {
                 .rendered(&held.frame)
                 .for_each(|frame| self.send(nic, frame, why)),
         }
+    }
+
+    /// Takes the front off a long segment that waits, see [`colo_packet::divide`].
+    pub(crate) fn divide(&mut self, held: &mut Held, payload: usize) -> Option<Held> {
+        let before = held.bytes();
+        let front = Held {
+            frame: divide(&mut held.frame, payload)?,
+            fragments: None,
+            ..*held
+        };
+        self.stats.divided += 1;
+        self.stats.held_frames += 1;
+        self.stats.held_bytes += front.bytes() + held.bytes() - before;
+        Some(front)
     }
 
     /// Drops an acknowledgement that a newer segment made needless.

@@ -19,6 +19,8 @@ pub struct Stats {
     pub clamped_windows: u64,
     /// Acknowledgements made for the client when the SVM had caught up with what the PVM had said before.
     pub made_acks: u64,
+    /// Long segments of which a front went alone.
+    pub divided: u64,
     /// Held acknowledgements that a newer segment made needless.
     pub replaced_acks: u64,
     /// Flows that were found different.

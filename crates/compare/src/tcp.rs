@@ -2,6 +2,7 @@
 
 mod begin;
 mod debt;
+mod divide;
 mod missing;
 mod owed;
 mod release;

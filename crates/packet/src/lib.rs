@@ -5,7 +5,7 @@
 //!
 //! [`classify`] reads a frame, [`set_ack`], [`set_seq`], [`set_window`] and [`shift_sack`] change one and mend its
 //! checksum, [`pure_ack`] makes an acknowledgement of a connection from any frame of it, a [`Train`] joins frames for the
-//! way out.
+//! way out, [`divide`] takes the front off one that is to be cut.
 
 mod arp;
 mod body;
@@ -14,6 +14,7 @@ pub mod build;
 pub mod checksum;
 mod classify;
 mod dhcp;
+mod divide;
 mod edit;
 mod ethernet;
 mod field;
@@ -34,6 +35,7 @@ mod udp;
 
 pub use body::Body;
 pub use classify::{Item, classify, segment};
+pub use divide::divide;
 pub use edit::{set_ack, set_seq, set_window, shift_sack};
 pub use flow::{Direction, FlowKey};
 pub use fragment::{Fragment, put_together};

@@ -89,6 +89,28 @@ impl Offload {
         }
     }
 
+    /// Payload of each segment that it is to be cut into; `None`: it is not.
+    #[must_use]
+    pub fn segment(&self) -> Option<usize> {
+        (self.gso_type != 0).then_some(self.gso_size.into())
+    }
+
+    /// The checksum to be completed is there.
+    pub(crate) fn sums_at(&self, at: usize) -> bool {
+        self.field().is_some_and(|field| field.start == at)
+    }
+
+    /// Of a part of the segment, with so many bytes of headers and payload, and this in its checksum field. What came
+    /// counts as headers all that is in one piece of the kernel's memory, which can be more than the part has.
+    pub(crate) fn of_part(mut self, headers: usize, payload: usize, partial: [u8; 2]) -> Self {
+        self.partial = partial;
+        self.header_length = headers as u16;
+        if payload <= usize::from(self.gso_size) {
+            (self.gso_type, self.gso_size) = (0, 0);
+        }
+        self
+    }
+
     /// Nothing is to be cut or summed.
     #[must_use]
     pub const fn is_whole(&self) -> bool {

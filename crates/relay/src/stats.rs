@@ -57,7 +57,7 @@ impl Counters {
 }
 
 /// What the comparison counted.
-pub(crate) fn compared(stats: &Stats) -> [(&'static str, u64); 21] {
+pub(crate) fn compared(stats: &Stats) -> [(&'static str, u64); 22] {
     [
         ("primary_frames", stats.primary_frames),
         ("secondary_frames", stats.secondary_frames),
@@ -67,6 +67,7 @@ pub(crate) fn compared(stats: &Stats) -> [(&'static str, u64); 21] {
         ("clamped_acks", stats.clamped_acks),
         ("clamped_windows", stats.clamped_windows),
         ("made_acks", stats.made_acks),
+        ("divided", stats.divided),
         ("replaced_acks", stats.replaced_acks),
         ("divergences", stats.divergences),
         ("hold_limits", stats.hold_limits),

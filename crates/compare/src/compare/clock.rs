@@ -15,6 +15,7 @@ impl Compare {
         self.outlet.now = now;
         self.look_at_waits();
         self.look_at_debts();
+        self.look_at_rests();
         while self
             .outlet
             .suspects
@@ -81,6 +82,14 @@ impl Compare {
         }
     }
 
+    fn look_at_rests(&mut self) {
+        while let Some(slot) = self.outlet.holds.due_rest(self.outlet.now) {
+            if let Some((key, Flow::Tcp(connection))) = self.flows.look_at(slot) {
+                connection.look_at_rest(key, &mut self.outlet);
+            }
+        }
+    }
+
     /// When [`Compare::on_time`] is next needed.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
@@ -90,6 +99,7 @@ impl Compare {
         [
             self.outlet.hold_deadline(),
             doubts.filter(|_| !self.outlet.has_told()),
+            self.outlet.holds.next_rest(),
         ]
         .into_iter()
         .flatten()

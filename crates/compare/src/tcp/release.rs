@@ -58,6 +58,7 @@ impl Connection {
             outlet.spare_queues.give(std::mem::take(&mut self.queue));
         }
         self.tell(key, outlet);
+        self.watch_rest(outlet);
         self.count_debt(outlet);
     }
 

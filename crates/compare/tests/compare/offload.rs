@@ -4,8 +4,10 @@ use colo_compare::{Compare, Limits};
 use colo_packet::build::{self, Segment};
 use colo_packet::{Frame, Offload, flag};
 
-use crate::world::{at, limits, route, syn_ack};
+use crate::world::{HOLD, MS, World, at, limits, route, syn_ack};
 
+/// A connection on which nothing moves for so long rests.
+const REST: u64 = MS;
 const HEADERS: usize = 54;
 const CHECKSUM: std::ops::Range<usize> = 50..52;
 /// The sum of the pseudo header is left to whoever reads it: here it is any two bytes.
@@ -74,4 +76,80 @@ fn what_is_owed_after_a_segment_with_an_unfinished_checksum_has_a_whole_one() {
     compare.secondary(0, 1, &crate::world::pure_ack(2000, 300), 0);
     let (_, made) = compare.pop_release().unwrap();
     assert_eq!(made, crate::world::pure_ack(2000, 300).into());
+}
+
+/// A long segment of the PVM, of which the SVM has said `said`.
+fn half_agreed(said: usize) -> World {
+    let mut world = World::connected();
+    world
+        .compare
+        .primary(0, with_offload(&segment(0, 100, 10_000)), world.now);
+    world.s(&segment(0, 100, said));
+    assert!(world.released().is_empty());
+    world
+}
+
+#[test]
+fn what_both_have_said_of_a_long_segment_goes_when_neither_goes_on() {
+    let mut world = half_agreed(5000);
+    world.after(REST - 1);
+    assert!(world.released().is_empty());
+    world.after(1);
+    assert_eq!(world.payloads(), [vec![0x5a; 3 * 1448]]);
+    assert_eq!(world.compare.stats().divided, 1);
+    world.s(&segment(5000, 100, 5000));
+    assert_eq!(world.payloads(), [vec![0x5a; 10_000 - 3 * 1448]]);
+    let stats = world.compare.stats();
+    assert_eq!((stats.held_frames, stats.held_bytes), (0, 0));
+    assert_eq!(world.event(), None);
+}
+
+#[test]
+fn while_the_secondary_goes_on_a_long_segment_stays_whole() {
+    let mut world = half_agreed(2000);
+    for said in 2..5 {
+        world.after(REST - 1);
+        world.s(&segment(said * 1000, 100, 1000));
+    }
+    assert!(world.released().is_empty());
+    world.after(REST - 1);
+    world.s(&segment(5000, 100, 5000));
+    assert_eq!(world.payloads(), [vec![0x5a; 10_000]]);
+    world.after(REST);
+    assert_eq!(world.compare.stats().divided, 0);
+}
+
+#[test]
+fn less_than_what_a_segment_is_cut_into_does_not_go_alone() {
+    let mut world = half_agreed(1447);
+    world.after(10 * REST);
+    assert!(world.released().is_empty());
+}
+
+#[test]
+fn what_follows_a_front_that_went_is_compared_as_ever() {
+    let mut world = half_agreed(5000);
+    world.after(REST);
+    assert_eq!(world.released().len(), 1);
+    let mut other = segment(5000, 100, 5000);
+    *other.last_mut().unwrap() ^= 1;
+    world.s(&other);
+    world.divergence();
+    world.after(HOLD);
+    assert_eq!(world.payloads(), [vec![0x5a; 3 * 1448]], "both have said that");
+    world.cut(1);
+    world.after(10 * REST);
+    assert!(world.released().is_empty());
+    world.commit(1);
+    assert_eq!(world.payloads(), [vec![0x5a; 10_000 - 6 * 1448]]);
+}
+
+#[test]
+fn of_a_segment_of_an_epoch_that_is_over_no_front_goes_by_the_word_of_the_next() {
+    let mut world = half_agreed(5000);
+    world.cut(1);
+    world.load(1);
+    world.s(&segment(0, 100, 7000));
+    world.after(10 * REST);
+    assert!(world.released().is_empty());
 }
