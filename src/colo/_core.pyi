@@ -478,8 +478,9 @@ class Relay:
         bulk_device_bytes: of which for device state; encode_us: reading and encoding
 
         of the comparison, since the pairing began: primary_frames, secondary_frames, released_agreed,
-        released_commit, released_passed, clamped_acks, clamped_windows, made_acks, divided (long segments
-        whose front went alone), replaced_acks, divergences, hold_limits, queue_limits, late_secondary, early_secondary, unmatched_secondary
+        released_commit, released_passed, clamped_acks, clamped_windows, made_acks,
+        divided: long segments whose front went alone; replaced_acks, divergences,
+        hold_limits, queue_limits, late_secondary, early_secondary, unmatched_secondary
 
         and what is now: held_frames, held_bytes, pending_bytes, flows; hold_limit_us, how long a flow may
         be silent,
