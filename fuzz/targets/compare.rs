@@ -4,6 +4,7 @@
 
 use colo_compare::{Compare, Event, Limits};
 use colo_fuzz::Frame;
+use colo_packet::Offload;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
@@ -13,6 +14,8 @@ const STEPS: usize = 200;
 #[derive(Arbitrary, Debug)]
 enum Step<'a> {
     Primary(Frame<'a>),
+    /// With what its card is to do to it.
+    Offloaded([u8; Offload::LEN], Frame<'a>),
     /// The epoch is this one's less the number.
     Secondary(Frame<'a>, u8),
     /// Both say the same.
@@ -61,6 +64,13 @@ impl World {
         let (now, compare) = (self.now, &mut self.compare);
         match step {
             Step::Primary(frame) => compare.primary(0, frame.bytes(), now),
+            Step::Offloaded(header, frame) => {
+                let bytes = frame.bytes();
+                let mut both = [&header[..], &bytes].concat();
+                if let Some((offload, _)) = Offload::split(&mut both) {
+                    compare.primary(0, colo_packet::Frame { bytes, offload }, now);
+                }
+            }
             Step::Secondary(frame, back) => {
                 self.monologue = false;
                 compare.secondary(

@@ -4,12 +4,14 @@
 use colo_fuzz::Frame;
 use colo_packet::checksum::Sum;
 use colo_packet::{
-    Direction, FlowKey, Item, Tcp, classify, put_together, set_ack, set_seq, shift_sack, source,
+    Direction, FlowKey, Item, Offload, Tcp, classify, divide, put_together, set_ack, set_seq, shift_sack,
+    source,
 };
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: (Frame<'_>, u32)| {
+fuzz_target!(|input: (Frame<'_>, u32, [u8; Offload::LEN])| {
     let (frame, number) = (input.0.bytes(), input.1);
+    parts(&frame, number, &input.2);
     assert!(frame.len() >= 14 || source(&frame).is_none());
     for direction in [Direction::Incoming, Direction::Outgoing] {
         match classify(&frame, direction) {
@@ -30,6 +32,25 @@ fuzz_target!(|input: (Frame<'_>, u32)| {
         }
     }
 });
+
+/// A segment in two parts has the same bytes, and headers twice.
+fn parts(bytes: &[u8], payload: u32, header: &[u8]) {
+    let mut both = [header, bytes].concat();
+    let Some((offload, _)) = Offload::split(&mut both) else {
+        return;
+    };
+    let bytes = bytes.to_vec();
+    let whole = colo_packet::Frame { bytes, offload };
+    let mut rest = whole.clone();
+    let Some(front) = divide(&mut rest, payload as usize) else {
+        assert_eq!(rest, whole);
+        return;
+    };
+    let headers = front.len() + rest.len() - whole.len();
+    assert!(front.len() > headers && front.len() - headers <= payload as usize);
+    assert!(rest.len() > headers);
+    assert_eq!([&front[headers..], &rest[headers..]].concat(), whole[headers..]);
+}
 
 fn key(flow: &FlowKey) {
     let mut bytes = Vec::new();
