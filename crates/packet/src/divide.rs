@@ -5,13 +5,12 @@
 
 use crate::checksum::Sum;
 use crate::ethernet::Ethernet;
-use crate::field;
+use crate::field::{self, put};
 use crate::ip::{Packet, protocol};
 use crate::ipv6;
 use crate::offload::Frame;
 use crate::tcp::{self, flag};
 
-const FLAGS: usize = 13;
 const ID: usize = 4;
 const HEADER_CHECKSUM: usize = 10;
 
@@ -70,9 +69,9 @@ impl Place {
         let tcp = ethernet.header + packet.offset;
         let whole = tcp + packet.payload.len() == frame.len();
         let plain = packet.cut.is_none() && (!v6 || packet.offset == ipv6::HEADER);
-        let flags = *packet.payload.get(FLAGS)?;
+        let flags = *packet.payload.get(tcp::FLAGS)?;
         let usual = flags & !(flag::PSH | flag::FIN) == flag::ACK;
-        let length = usize::from(packet.payload.get(FLAGS - 1)? >> 4) * 4;
+        let length = usize::from(packet.payload.get(tcp::FLAGS - 1)? >> 4) * 4;
         let summed = frame.offload.sums_at(tcp + tcp::CHECKSUM);
         if packet.protocol != protocol::TCP || !whole || !plain || !usual || !summed || length < tcp::HEADER {
             return None;
@@ -96,7 +95,7 @@ impl Place {
             self.tcp + tcp::SEQ,
             self.seq.wrapping_add(bytes).to_be_bytes(),
         )?;
-        put(part, self.tcp + FLAGS, [flags])?;
+        put(part, self.tcp + tcp::FLAGS, [flags])?;
         let length = part.len() - self.network;
         if self.v6 {
             put(
@@ -127,9 +126,4 @@ impl Place {
         let sum = packet.pseudo_header(self.v6, part.len() - self.tcp);
         Some((!sum.finish()).to_be_bytes())
     }
-}
-
-fn put<const N: usize>(frame: &mut [u8], at: usize, value: [u8; N]) -> Option<()> {
-    frame.get_mut(at..at + N)?.copy_from_slice(&value);
-    Some(())
 }

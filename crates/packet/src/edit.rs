@@ -57,12 +57,6 @@ fn replace<const N: usize>(frame: &mut [u8], at: TcpAt, offset: usize, new: [u8;
         return;
     };
     let sum = checksum::mend(sum, &old, &new, offset % 2 == 1);
-    put(segment, offset, new);
-    put(segment, CHECKSUM, sum.to_be_bytes());
-}
-
-fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) {
-    if let Some(place) = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
-        *place = value;
-    }
+    field::put(segment, offset, new);
+    field::put(segment, CHECKSUM, sum.to_be_bytes());
 }

@@ -1,7 +1,12 @@
-//! Big-endian fields at an offset; `None` past the end.
+//! Big-endian fields at an offset; `None` past the end, where nothing is changed.
 
 pub(crate) fn bytes<const N: usize>(from: &[u8], at: usize) -> Option<[u8; N]> {
     from.get(at..)?.first_chunk().copied()
+}
+
+pub(crate) fn put<const N: usize>(to: &mut [u8], at: usize, value: [u8; N]) -> Option<()> {
+    *to.get_mut(at..)?.first_chunk_mut()? = value;
+    Some(())
 }
 
 pub(crate) fn u16(from: &[u8], at: usize) -> Option<u16> {

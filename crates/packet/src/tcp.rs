@@ -21,6 +21,7 @@ pub mod flag {
 
 pub(crate) const SEQ: usize = 4;
 pub(crate) const ACK: usize = 8;
+pub(crate) const FLAGS: usize = 13;
 pub(crate) const WINDOW: usize = 14;
 pub(crate) const CHECKSUM: usize = 16;
 const URGENT: usize = 18;
@@ -70,7 +71,7 @@ impl<'a> Tcp<'a> {
             flow: flow.with_ports(ports),
             seq: field::u32(fixed, SEQ)?,
             ack: field::u32(fixed, ACK)?,
-            flags: fixed[13],
+            flags: fixed[FLAGS],
             window: field::u16(fixed, WINDOW)?,
             urgent: field::u16(fixed, URGENT)?,
             options,

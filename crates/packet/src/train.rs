@@ -29,7 +29,6 @@ const V4_CHECKSUM: Range<usize> = LINK + 10..LINK + 12;
 const V4_ADDRESSES: Range<usize> = LINK + 12..LINK + IPV4;
 const V6_LENGTH: Range<usize> = LINK + 4..LINK + 6;
 const V6_ADDRESSES: Range<usize> = LINK + 8..LINK + ipv6::HEADER;
-const TCP_FLAGS: usize = 13;
 
 /// Headers, those of virtio and of the network, that go before the payloads of all frames.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +72,7 @@ impl Segment {
         }
         let at = LINK + packet.offset;
         let length = at + usize::from(packet.payload.get(12)? >> 4) * 4;
-        let flags = *packet.payload.get(TCP_FLAGS)?;
+        let flags = *packet.payload.get(tcp::FLAGS)?;
         let data = packet.protocol == protocol::TCP && flags & !flag::PSH == flag::ACK;
         if !data || length < at + tcp::HEADER || frame.len() <= length {
             return None;
@@ -104,7 +103,7 @@ impl Segment {
         let at = self.tcp();
         self.put(at + tcp::SEQ, [0; 4])?;
         self.put(at + tcp::CHECKSUM, [0; 2])?;
-        self.put(at + TCP_FLAGS, [flag::ACK])?;
+        self.put(at + tcp::FLAGS, [flag::ACK])?;
         if self.v6 {
             return self.put(V6_LENGTH.start, [0; 2]);
         }
@@ -115,8 +114,7 @@ impl Segment {
     }
 
     fn put<const N: usize>(&mut self, at: usize, value: [u8; N]) -> Option<()> {
-        self.headers.get_mut(at..at + N)?.copy_from_slice(&value);
-        Some(())
+        field::put(&mut self.headers, at, value)
     }
 }
 
@@ -194,7 +192,7 @@ impl Train {
         let segment = made.length - at + self.payload;
         made.put(at + tcp::SEQ, made.seq.to_be_bytes())?;
         made.put(
-            at + TCP_FLAGS,
+            at + tcp::FLAGS,
             [flag::ACK | if self.push { flag::PSH } else { 0 }],
         )?;
         let addresses = if made.v6 { V6_ADDRESSES } else { V4_ADDRESSES };

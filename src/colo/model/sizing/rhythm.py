@@ -55,13 +55,13 @@ def rhythm(costs: Costs) -> Rhythm:
 
 
 def _interval_ms(costs: Costs, pages: float) -> tuple[float, Trigger]:
-    through, setting = costs.through_ms(pages), costs.setting
+    through, before, setting = costs.through_ms(pages), costs.before_ms(pages), costs.setting
     wait = _epoch_ms(costs, pages) if setting.epochs else setting.period_ms or inf
     enough = setting.period_mib * MIB / PAGE or inf
     every: tuple[tuple[float, Trigger], ...] = (
         (wait + through, _usual(costs)),
-        (max(_until_ms(costs, enough) + costs.before_ms(pages), through), "written"),
-        (max(_until_ms(costs, costs.most_pages() * _ASKED) + costs.before_ms(pages), through), "memory"),
+        (max(_until_ms(costs, enough) + before, through), "written"),
+        (max(_until_ms(costs, costs.most_pages() * _ASKED) + before, through), "memory"),
     )
     return min(every, key=itemgetter(0))
 
