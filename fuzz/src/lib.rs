@@ -1,7 +1,7 @@
 //! What the fuzz targets share: frames that are mostly well-formed, and damage to them.
 
 use colo_packet::build::{self, Route, Segment};
-use colo_packet::flag;
+use colo_packet::{Offload, flag};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use std::net::SocketAddr;
 
@@ -9,6 +9,14 @@ use std::net::SocketAddr;
 const LONGEST: usize = 2000;
 /// IPv4 header fields and those of IPv6's extension headers stand behind it.
 const ETHERNET: usize = 14;
+
+/// A frame with what its card is to do to it; `None`: the header does not fit it.
+#[must_use]
+pub fn offloaded(header: [u8; Offload::LEN], bytes: Vec<u8>) -> Option<colo_packet::Frame> {
+    let mut both = [&header[..], &bytes].concat();
+    let (offload, _) = Offload::split(&mut both)?;
+    Some(colo_packet::Frame { bytes, offload })
+}
 
 /// A frame in few bytes, so that a mutation changes its meaning and not only its bytes.
 #[derive(Arbitrary, Debug)]

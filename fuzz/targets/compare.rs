@@ -3,7 +3,7 @@
 #![no_main]
 
 use colo_compare::{Compare, Event, Limits};
-use colo_fuzz::Frame;
+use colo_fuzz::{Frame, offloaded};
 use colo_packet::Offload;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -65,10 +65,8 @@ impl World {
         match step {
             Step::Primary(frame) => compare.primary(0, frame.bytes(), now),
             Step::Offloaded(header, frame) => {
-                let bytes = frame.bytes();
-                let mut both = [&header[..], &bytes].concat();
-                if let Some((offload, _)) = Offload::split(&mut both) {
-                    compare.primary(0, colo_packet::Frame { bytes, offload }, now);
+                if let Some(frame) = offloaded(*header, frame.bytes()) {
+                    compare.primary(0, frame, now);
                 }
             }
             Step::Secondary(frame, back) => {

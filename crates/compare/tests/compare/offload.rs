@@ -4,7 +4,7 @@ use colo_compare::{Compare, Limits};
 use colo_packet::build::{self, Segment};
 use colo_packet::{Frame, Offload, flag};
 
-use crate::world::{HOLD, MS, World, at, limits, route, syn_ack};
+use crate::world::{HOLD, MS, World, at, limits, offloaded, route, syn_ack};
 
 /// A connection on which nothing moves for so long rests.
 const REST: u64 = MS;
@@ -32,12 +32,7 @@ fn segment(offset: u32, ack: u32, length: usize) -> Vec<u8> {
 }
 
 fn with_offload(frame: &[u8]) -> Frame {
-    let mut bytes = [&HEADER, frame].concat();
-    let (offload, _) = Offload::split(&mut bytes).unwrap();
-    Frame {
-        bytes: frame.to_vec(),
-        offload,
-    }
+    offloaded(HEADER, frame)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use colo_compare::{Compare, Difference, Event, Limits};
 use colo_packet::build::{self, Route, Segment};
-use colo_packet::{Direction, Item, Tcp, classify, flag};
+use colo_packet::{Direction, Frame, Item, Offload, Tcp, classify, flag};
 
 pub const MS: u64 = 1_000_000;
 pub const HOLD: u64 = 100 * MS;
@@ -68,6 +68,16 @@ pub fn pure_ack(offset: u32, ack: u32) -> Vec<u8> {
 
 pub fn syn_ack(isn: u32, ack: u32) -> Vec<u8> {
     with_options(flag::SYN | flag::ACK, isn, ack, &[], &MSS)
+}
+
+/// A frame with what its card is to do to it.
+pub fn offloaded(header: [u8; Offload::LEN], frame: &[u8]) -> Frame {
+    let mut bytes = [&header, frame].concat();
+    let (offload, _) = Offload::split(&mut bytes).unwrap();
+    Frame {
+        bytes: frame.to_vec(),
+        offload,
+    }
 }
 
 pub fn at(offset: u32) -> u32 {
