@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import anyio
 import anyio.lowlevel
 import pytest
-from attrs import define, field
 
 from colo.agent.duties import Duties
 from colo.agent.inbox import Inbox, Job
@@ -22,11 +22,6 @@ pytestmark = pytest.mark.anyio
 _PATIENCE_S = 5.0
 
 
-@define
-class _Config:
-    checkpoint: CheckpointConfig = field(factory=CheckpointConfig)
-
-
 class _Vm:
     @property
     def ram(self) -> NoReturn:
@@ -38,7 +33,7 @@ async def test_why_the_link_was_lost_is_heard_before_the_step_that_failed_for_it
     async with anyio.create_task_group() as tasks:
         nobody: Any = None
         duties = Duties(
-            cast("Any", _Config()),
+            cast("Any", SimpleNamespace(checkpoint=CheckpointConfig())),
             *(nobody, nobody, inbox, nobody, nobody, tasks, cast("Any", _Link())),
             tell_role=lambda event: heard.append(cast("PeerLost", event).why),
             tell_round=lambda _: None,

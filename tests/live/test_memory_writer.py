@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import anyio
 import pytest
-from traffic import run
+from traffic import checkpoints, get
 
 from colo.lab.pair import Options, Pair
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
     from colo.api.service import Progress
     from colo.lab.pair import Guest
-    from colo.lab.records import Record
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(240)]
 
@@ -31,23 +29,19 @@ _NARROW = Options(
 )
 
 
-async def _get(pair: Pair, name: str, path: str, expected: str) -> Record:
-    return await run(pair, name, "gets", "--count", "1", "--path", path, "--expect", expected)
-
-
 async def test_a_writer_that_never_converges_is_slowed_down_protected_and_survives_its_host(
     tmp_path: Path, lab_guest: Guest
 ) -> None:
     steps: list[Progress] = []
     async with Pair(tmp_path, lab_guest, _NARROW, boot=True) as pair:
         await pair.guest_answers()
-        assert (await _get(pair, "write", _LOAD, "writing 12000 random pages/s over 64 MiB")).whole
+        assert (await get(pair, "write", _LOAD, "writing 12000 random pages/s over 64 MiB")).whole
         steps = [step async for step in pair.protect("alpha")]
-        assert (await _get(pair, "before", "/patterns/verdict", "intact")).whole
+        assert (await get(pair, "before", "/patterns/verdict", "intact")).whole
         before = await pair.status("alpha")
         pair.kill("alpha")
         await pair.until("beta", "degraded")
-        verdict = await _get(pair, "after", "/patterns/verdict", "intact")
+        verdict = await get(pair, "after", "/patterns/verdict", "intact")
     assert steps[-1].phase == "protected"
     assert max(step.stopped for step in steps) > 0.0
     rounds = {step.round: step for step in steps if step.phase == "pre-copy"}
@@ -62,15 +56,12 @@ async def test_a_vm_that_writes_more_than_a_checkpoint_holds_keeps_its_protectio
 ) -> None:
     async with Pair(tmp_path, lab_guest, _SMALL, boot=True) as pair:
         await pair.protected()
-        assert (await _get(pair, "write", _LARGE, "writing 6000 random pages/s over 128 MiB")).whole
-        with anyio.fail_after(60):
-            while (before := await pair.status("alpha")).checkpoints.by_reason.get("memory", 0) < 3:
-                assert before.state == "protected", before.why
-                await anyio.sleep(0.1)  # a count has to be asked for
+        assert (await get(pair, "write", _LARGE, "writing 6000 random pages/s over 128 MiB")).whole
+        before = await checkpoints(pair, "memory", 3, 60)
         assert before.state == "protected", before.why
         pair.kill("alpha")
         await pair.until("beta", "degraded")
-        verdict = await _get(pair, "after", "/patterns/verdict", "intact")
+        verdict = await get(pair, "after", "/patterns/verdict", "intact")
     assert verdict.whole, verdict.why
 
 
@@ -79,9 +70,6 @@ async def test_a_vm_that_writes_much_has_checkpoints_before_the_period_is_over(
 ) -> None:
     async with Pair(tmp_path, lab_guest, _OFTEN, boot=True) as pair:
         await pair.protected()
-        assert (await _get(pair, "write", _LARGE, "writing 6000 random pages/s over 128 MiB")).whole
-        with anyio.fail_after(60):
-            while (now := await pair.status("alpha")).checkpoints.by_reason.get("period", 0) < 3:
-                assert now.state == "protected", now.why
-                await anyio.sleep(0.1)  # a count has to be asked for
+        assert (await get(pair, "write", _LARGE, "writing 6000 random pages/s over 128 MiB")).whole
+        now = await checkpoints(pair, "period", 3, 60)
     assert "memory" not in now.checkpoints.by_reason

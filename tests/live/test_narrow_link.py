@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import anyio
 import pytest
-from traffic import run
+from traffic import checkpoints, get
 
 from colo.lab.impairment import Impairment
 from colo.lab.pair import Options, Pair
@@ -15,14 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from colo.lab.pair import Guest
-    from colo.lab.records import Record
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(240)]
 
 _NARROW = Impairment(delay_ms=2, rate_mbit=200, offloads=True)
 # 47 MiB of noise a second, all over 64 MiB: twice what the link carries, and nothing of it can be left out.
 _LOAD = "/patterns?pages=12000&mib=64"
-_LOOK_S = 0.1
 
 
 async def test_a_vm_that_writes_faster_than_the_link_carries_is_slowed_down_and_survives_its_host(
@@ -32,14 +29,11 @@ async def test_a_vm_that_writes_faster_than_the_link_carries_is_slowed_down_and_
         tmp_path, lab_guest, Options(link=_NARROW, checkpoint={"period_ms": 20_000}), boot=True
     ) as pair:
         await pair.protected()
-        assert (await _get(pair, "write", _LOAD, "writing 12000 random pages/s over 64 MiB")).whole
-        with anyio.fail_after(90):
-            while (before := await pair.status("alpha")).checkpoints.by_reason.get("memory", 0) < 4:
-                assert before.state == "protected", before.why
-                await anyio.sleep(_LOOK_S)  # a count has to be asked for
+        assert (await get(pair, "write", _LOAD, "writing 12000 random pages/s over 64 MiB")).whole
+        before = await checkpoints(pair, "memory", 4, 90)
         pair.kill("alpha")
         await pair.until("beta", "degraded")
-        verdict = await _get(pair, "after", "/patterns/verdict", "intact")
+        verdict = await get(pair, "after", "/patterns/verdict", "intact")
     assert before.checkpoints.phases["slowed"].sum_ms > 0
     assert verdict.whole, verdict.why
 
@@ -54,7 +48,3 @@ async def test_pages_are_compressed_where_the_link_is_the_slower_part(
     share = sent["pages_lz4"] / (sent["pages_lz4"] + sent["pages_raw"])
     # One page of 16 is tried on any link; the guest's initramfs is noise, which stays as it is on any.
     assert share > 1 / 4, share
-
-
-async def _get(pair: Pair, name: str, path: str, expected: str) -> Record:
-    return await run(pair, name, "gets", "--count", "1", "--path", path, "--expect", expected)

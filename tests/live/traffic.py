@@ -10,12 +10,14 @@ import anyio
 from colo.lab.settings import GUEST_ADDRESS
 
 if TYPE_CHECKING:
+    from colo.api.service import Status
     from colo.lab.pair import Pair
     from colo.lab.records import Record, WatchedClient
 
 END_S = 170.0
 _ANSWERS_S = 60.0
 _LOOK_S = 0.02
+_COUNT_S = 0.1
 
 
 def mib(usual: int) -> str:
@@ -32,6 +34,20 @@ async def run(
     seconds: float = END_S,
 ) -> Record:
     return await pair.client(name, kind, *arguments, address=address).ended(seconds)
+
+
+async def get(pair: Pair, name: str, path: str, expected: str) -> Record:
+    """One page, which says that."""
+    return await run(pair, name, "gets", "--count", "1", "--path", path, "--expect", expected)
+
+
+async def checkpoints(pair: Pair, reason: str, count: int, seconds: float) -> Status:
+    """Until alpha, protected all the time, has had so many for this reason."""
+    with anyio.fail_after(seconds):
+        while (now := await pair.status("alpha")).checkpoints.by_reason.get(reason, 0) < count:
+            assert now.state == "protected", now.why
+            await anyio.sleep(_COUNT_S)  # a count has to be asked for
+    return now
 
 
 async def more_answers(client: WatchedClient, count: int = 20) -> None:
