@@ -50,6 +50,12 @@ def guest(cache: Path) -> GuestImage:
     return GuestImage(_made(cache / "guest/vmlinuz"), _made(cache / "guest/initramfs"))
 
 
+@pytest.fixture(scope="session")
+def netem_image(cache: Path) -> GuestImage:
+    """Kernel and initramfs of the VM that is a bad cable."""
+    return GuestImage(_made(cache / "netem/vmlinuz"), _made(cache / "netem/initramfs"))
+
+
 def _program(cache: Path, version: str) -> Path:
     return _made(Path(version) if "/" in version else cache / "qemu" / version / "qemu-system-x86_64")
 

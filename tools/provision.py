@@ -11,6 +11,7 @@ import qemu_releases
 from colo import guest
 from colo._core import guest_program
 from colo.errors import ColoError
+from colo.lab import netem
 
 
 def main(cache: Path) -> None:
@@ -18,6 +19,7 @@ def main(cache: Path) -> None:
     qemu_releases.provide(cache, say)
     firmware.provide(cache, say)
     guest.build(cache / "guest", cache, guest_program(), say)
+    netem.build(cache, say)
 
 
 def say(line: str) -> None:

@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from colo.lab.impairment import Impairment
-    from colo.lab.namespaces import Network
+    from colo.lab.namespaces import Cable, Network
     from colo.lab.pair import Guest
 
 
@@ -23,7 +22,7 @@ class Case:
 
     guest: Guest
     memory_mib: int
-    link: Impairment | None
+    link: Cable | None
     period_ms: int
     seconds: float
     odd: bool

@@ -19,13 +19,14 @@ from colo.lab.remains import NAMESPACES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HOSTS = {"one": (Port("lan", "lan0", impairment=Impairment()),)}
+HOSTS = {"one": (Port("lan", "lan0", cable=Impairment()),)}
 MAKER = """
 import subprocess, sys
 from colo.lab.impairment import Impairment
 from colo.lab.namespaces import Network, Port
-with Network({"one": (Port("lan", "lan0", impairment=Impairment()),)}) as network:
-    inside = subprocess.Popen(network.command("one", ("sleep", "100")), stdout=subprocess.DEVNULL)
+with Network({"one": (Port("lan", "lan0", cable=Impairment()),)}) as network:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    inside = subprocess.Popen(network.command("one", ("sleep", "100")), **quiet)
     print(inside.pid, network.path("one"), flush=True)
     sys.stdin.read()
 """
@@ -40,7 +41,8 @@ def _root() -> None:
 @pytest.fixture
 def maker() -> Iterator[subprocess.Popen[str]]:
     command = (sys.executable, "-c", MAKER)
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True) as process:
         yield process
         process.kill()
 
@@ -62,8 +64,8 @@ def test_what_a_killed_laboratory_left_is_cleared_by_the_next(maker: subprocess.
         assert len(of(maker)) == 2
         maker.kill()
         maker.wait()
-        assert maker.stdout is not None
-        assert '"lost"' in maker.stdout.read(), "its cable ends by itself"
+        assert maker.stderr is not None
+        assert maker.stderr.read() == "", "its cable ends by itself: nobody else holds this pipe"
         with Network(HOSTS):
             assert of(maker) == []
             ended = select.poll()

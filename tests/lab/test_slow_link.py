@@ -26,7 +26,7 @@ def network() -> Iterator[Network]:
     if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
         pytest.skip("needs root and /dev/net/tun")
     hosts = {
-        "one": (Port("lan", "lan0", (IPv4Interface("10.88.0.1/24"),), impairment=SLOW),),
+        "one": (Port("lan", "lan0", (IPv4Interface("10.88.0.1/24"),), cable=SLOW),),
         "other": (Port("lan", "lan0", (IPv4Interface("10.88.0.2/24"),)),),
     }
     with Network(hosts) as network:

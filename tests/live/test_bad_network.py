@@ -1,7 +1,8 @@
-"""A network that loses and reorders, and one that attacks."""
+"""A network that loses, delays and reorders, and one that attacks."""
 
 from __future__ import annotations
 
+import json
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,24 +11,28 @@ import anyio
 import pytest
 from traffic import END_S, run
 
-from colo.lab.impairment import Impairment
+from colo.lab.netem import Netem
 from colo.lab.pair import HOSTS, Options, Pair
 from colo.lab.settings import GUEST_MAC
 
 if TYPE_CHECKING:
+    from colo.guest import GuestImage
     from colo.lab.pair import Guest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(240)]
 
-_BAD_CABLE = Impairment(loss=0.01, delay_ms=20, reorder=0.02, seed=7)
+_BAD = ("loss", "1%", "delay", "20ms", "reorder", "2%")
+_DELAY_S = 0.02
+_CARRIED = 1000  # frames, at least: 3 MiB each way
 _MIB = 1 << 20
 _FLOOD_MAY_COST = 256 * _MIB
 
 
-async def test_transfers_over_a_cable_that_loses_delays_and_reorders_are_whole(
-    tmp_path: Path, lab_guest: Guest
+async def test_transfers_over_a_netem_that_loses_delays_and_reorders_are_whole(
+    tmp_path: Path, lab_guest: Guest, netem_image: GuestImage
 ) -> None:
-    async with Pair(tmp_path, lab_guest, Options(impairment=_BAD_CABLE), boot=True) as pair:
+    cable = Netem(lab_guest.qemu, netem_image, _BAD)
+    async with Pair(tmp_path, lab_guest, Options(cable=cable), boot=True) as pair:
         await pair.protected()
         clients = [
             pair.client("download", "download", "--count", "1", "--mib", "3"),
@@ -38,6 +43,13 @@ async def test_transfers_over_a_cable_that_loses_delays_and_reorders_are_whole(
         status = await pair.status("alpha")
     assert [record.why for record in records if not record.whole] == []
     assert status.state == "protected", status.why
+    (said,) = pair.network.said
+    ways = [json.loads(line) for line in said.splitlines()]
+    assert len(ways) == 2
+    for way in ways:
+        assert way[0]["options"]["delay"]["delay"] == _DELAY_S
+        assert way[0]["packets"] > _CARRIED
+        assert way[0]["drops"] > 0
 
 
 def _resident(pid: int) -> int:

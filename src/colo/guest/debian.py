@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from colo.errors import CapabilityError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -123,6 +124,25 @@ class Archive:
 def unpack(package: Path, into: Path) -> None:
     """Unpacks the files of a .deb."""
     _run(["dpkg-deb", "-x", str(package), str(into)])
+
+
+def fetched_once(
+    folder: Path, suites: tuple[str, ...], select: Callable[[Archive, Path, Path], None]
+) -> Path:
+    """`folder`, whole or not there: `select(archive, work, parts)` fetches what it needs, may unpack it below
+    `work`, which is deleted, and puts into `parts` what `folder` shall hold.
+    """
+    if folder.exists():
+        return folder
+    work = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(work, ignore_errors=True)
+    archive = Archive(work / "apt", suites)
+    archive.update()
+    (work / "parts").mkdir()
+    select(archive, work, work / "parts")
+    (work / "parts").rename(folder)
+    shutil.rmtree(work)
+    return folder
 
 
 def _run(command: list[str], cwd: Path | None = None) -> str:

@@ -1,15 +1,16 @@
 """A bad cable: it loses, delays and reorders frames, the same ones for the same seed.
 
-What netem does on kernels that have it (tc-netem(8)), by a process of our own between two taps, because many
-kernels have it not.
+What netem does (tc-netem(8)), by a process of our own between two taps: many kernels have no netem, and no
+kernel repeats what it did. With netem itself: `colo.lab.netem`.
 """
 
 from __future__ import annotations
 
 import heapq
 import random
+import sys
 
-from attrs import define, field, frozen
+from attrs import asdict, define, field, frozen
 
 QUEUE = 1000
 """Frames that may be on their way in one direction; one more is lost, as in netem."""
@@ -36,6 +37,11 @@ class Impairment:
     each. What they take on the wire is counted after the cut.
     """
     seed: int = 1
+
+    def command(self, one: int, other: int) -> tuple[str, ...]:
+        """The program that carries frames from one tap to the other until its standard input ends."""
+        options = (f"--{key.replace('_', '-')}={value}" for key, value in asdict(self).items())
+        return (sys.executable, "-m", "colo.lab.wire", str(one), str(other), *options)
 
 
 @define(eq=False)

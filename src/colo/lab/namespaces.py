@@ -13,16 +13,16 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Self
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Protocol, Self
 
-from attrs import asdict, frozen
+from attrs import frozen
 from pyroute2 import IPRoute, NetNS, netns
 
-from colo.errors import CapabilityError
+from colo.errors import CapabilityError, ColoError
 from colo.lab import remains
 from colo.network.tap import open_device, open_header_device
 
@@ -31,24 +31,35 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Interface, IPv6Interface
     from types import TracebackType
 
-    from colo.lab.impairment import Impairment
-
 BRIDGE = "br0"
 _NO_DAD = 0x02  # IFA_F_NODAD: the address counts at once
-_END_S = 5.0
+_END_S = 60.0  # a cable may be a VM that has to end
+
+
+class Cable(Protocol):
+    """A cable that is a program between two taps."""
+
+    @property
+    def offloads(self) -> bool:
+        """Whether frames are of up to 64 KiB, with virtio's header before each."""
+
+    def command(self, one: int, other: int) -> tuple[str, ...]:
+        """Carries frames between these descriptors until its standard input ends; then it may say something
+        on standard output.
+        """
 
 
 @frozen
 class Port:
     """A host's end of a cable: the switch it leads to, the interface's name, its addresses or the bridge it
-    joins; what is wrong with the cable.
+    joins; what the cable is, if not a good one.
     """
 
     switch: str
     interface: str
     addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
     bridge: str | None = None
-    impairment: Impairment | None = None
+    cable: Cable | None = None
 
 
 class Network:
@@ -62,6 +73,8 @@ class Network:
         self._hosts = hosts
         self._prefix = remains.prefix(next(self._numbers))
         self._cleanup = ExitStack()
+        self.said: list[str] = []
+        """What cables have said when they ended."""
 
     def path(self, host: str) -> str:
         """The file that names the network namespace of `host`."""
@@ -119,12 +132,12 @@ class Network:
             space.link("set", index=space.link_lookup(ifname="lo")[0], state="up")
 
     def _plug(self, host: str, port: Port, outlet: str) -> None:
-        if port.impairment is None:
+        if port.cable is None:
             peer = {"ifname": port.interface, "net_ns_fd": self._name(host)}
             with IPRoute() as here:
                 here.link("add", ifname=outlet, kind="veth", peer=peer, net_ns_fd=self._name("switch"))
         else:
-            self._bad_cable(host, port.interface, outlet, port.impairment)
+            self._lay(port.cable, host, port.interface, outlet)
         with NetNS(self._name("switch")) as switch:
             _join(switch, outlet, port.switch)
         with NetNS(self._name(host)) as space:
@@ -134,22 +147,34 @@ class Network:
             for address in port.addresses:
                 _give(space, port.interface, address)
 
-    def _bad_cable(self, host: str, interface: str, outlet: str, impairment: Impairment) -> None:
+    def _lay(self, cable: Cable, host: str, interface: str, outlet: str) -> None:
         """Taps instead of a veth, and a process that carries the frames from one to the other."""
         with ExitStack() as undo:
             taps = []
-            opened = partial(open_header_device, offloads=True) if impairment.offloads else open_device
+            opened = partial(open_header_device, offloads=True) if cable.offloads else open_device
             for space, name in ((host, interface), ("switch", outlet)):
                 with _inside(self._name(space)):
                     taps.append(opened(name))
                 undo.callback(os.close, taps[-1])
-            options = (f"--{key.replace('_', '-')}={value}" for key, value in asdict(impairment).items())
-            command = (sys.executable, "-m", "colo.lab.wire", *map(str, taps), *options)
-            # Its standard input ends with this process, however that does; then the cable does.
-            process = subprocess.Popen(command, pass_fds=taps, stdin=subprocess.PIPE)
-        self._cleanup.callback(process.wait, _END_S)
-        assert process.stdin is not None
-        self._cleanup.enter_context(process.stdin)
+            # Its standard input ends with this process, however that does; then the cable does. What it says
+            # goes to a file: there may be nobody to read it.
+            said = self._cleanup.enter_context(TemporaryFile("w+"))
+            process = subprocess.Popen(
+                cable.command(*taps), pass_fds=taps, stdin=subprocess.PIPE, stdout=said, text=True
+            )
+        self._cleanup.callback(self._end, process, said)
+
+    def _end(self, process: subprocess.Popen[str], said: IO[str]) -> None:
+        """The cable's end."""
+        try:
+            process.communicate(timeout=_END_S)
+        except BaseException:
+            process.kill()
+            raise
+        if process.returncode != 0:
+            raise ColoError(f"a cable ended with {process.returncode}", "read what it said on standard error")
+        said.seek(0)
+        self.said.append(said.read())
 
 
 @contextmanager

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from colo.api.service import CheckpointReport, Progress, Status
     from colo.lab.impairment import Impairment
+    from colo.lab.namespaces import Cable
 
 HOSTS = ("alpha", "beta")
 CLIENT, WITNESS = "client", "witness"
@@ -68,10 +69,10 @@ class Options:
     """Of every `colo agent`."""
     backend: str = "stream"
     """Of the network card."""
-    impairment: Impairment | None = None
-    """Of the client's cable."""
+    cable: Cable | None = None
+    """The client's, if not a good one."""
     link: Impairment | None = None
-    """Of the first host's cable to the management network, which the link takes."""
+    """The first host's to the management network, which the link takes."""
 
 
 @define
@@ -100,24 +101,22 @@ class Host:
             self.agent.signal(number)
 
 
-def topology(
-    impairment: Impairment | None = None, link: Impairment | None = None
-) -> dict[str, tuple[Port, ...]]:
-    """The hosts of the laboratory and their cables; what is wrong with the client's, and with the first
-    host's on the management network, so that all between the two hosts takes it.
+def topology(cable: Cable | None = None, link: Cable | None = None) -> dict[str, tuple[Port, ...]]:
+    """The hosts of the laboratory and their cables: the client's, and the first host's on the management
+    network, so that all between the two hosts takes it.
     """
     management = {name: IPv4Interface(f"{address}/24") for name, address in MANAGEMENT.items()}
     cables = dict.fromkeys(HOSTS) | {HOSTS[0]: link}
     hosts: dict[str, tuple[Port, ...]] = {
         name: (
             Port("lan", "lan0", bridge=BRIDGE),
-            Port("mgmt", "mgmt0", (management[name],), impairment=cables[name]),
+            Port("mgmt", "mgmt0", (management[name],), cable=cables[name]),
         )
         for name in HOSTS
     }
     hosts[WITNESS] = (Port("mgmt", "mgmt0", (management[WITNESS],)),)
     addresses = (IPv4Interface(f"{CLIENT_ADDRESS}/24"), IPv6Interface(f"{CLIENT_ADDRESS6}/64"))
-    hosts[CLIENT] = (Port("lan", "lan0", addresses, impairment=impairment),)
+    hosts[CLIENT] = (Port("lan", "lan0", addresses, cable=cable),)
     return hosts
 
 
@@ -134,7 +133,7 @@ class Pair:
         self._guest = guest
         self._options = options or Options()
         self._stack = ExitStack()
-        self.network = Network(topology(self._options.impairment, self._options.link))
+        self.network = Network(topology(self._options.cable, self._options.link))
         self.hosts: dict[str, Host] = {}
 
     async def __aenter__(self) -> Self:
