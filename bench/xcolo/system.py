@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from colo.lab.namespaces import Cable, Network
+    from colo.lab.impairment import Impairment
+    from colo.lab.namespaces import Network
     from colo.lab.pair import Guest
 
 
@@ -22,7 +23,7 @@ class Case:
 
     guest: Guest
     memory_mib: int
-    link: Cable | None
+    link: Impairment | None
     period_ms: int
     seconds: float
     odd: bool
