@@ -336,6 +336,25 @@ async def test_an_answer_that_began_to_wait_behind_a_cut_gets_the_next_checkpoin
         tasks.cancel_scope.cancel()  # the steps whose reports were made up above
 
 
+async def test_once_the_first_checkpoint_is_through_there_is_memory_for_the_next_ones() -> None:
+    """Not before it: that would take a processor from the first copy. And once only."""
+    vm, posted = _Vm(), list[Any]()
+    async with anyio.create_task_group() as tasks:
+        pairing = _pairing(tasks, _Relay(_set(threading.Event())), vm, posted, [])
+        for number, reason in enumerate((events.Reason.FIRST, events.Reason.PERIOD), 1):
+            pairing.feed(events.Trigger(reason), 0)
+            while vm.calls.count("runs") < number or posted:
+                await _until(lambda: posted)
+                pairing.feed(posted.pop(0), 0)
+            assert ("reserve 512" in vm.calls) == (number > 1)
+            pairing.feed(events.ReceivedByPeer(number), 0)
+            pairing.feed(events.LoadedByPeer(number), 0)
+            await _until(lambda: "reserve 8192" in vm.calls)
+        await pairing.end()
+        tasks.cancel_scope.cancel()  # the states that are not there to be sent
+    assert [call for call in vm.calls if "reserve" in call] == [f"reserve {n}" for n in range(512, 8193, 512)]
+
+
 def _finish_checkpoint(pairing: PrimaryPairing, end: events.LoadedByPeer | events.StoredByPeer) -> None:
     measure = pairing.work.measure
     assert measure is not None

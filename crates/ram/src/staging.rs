@@ -12,12 +12,8 @@ use crate::source::StagedState;
 use crate::squeeze::Lz4;
 use crate::staged::Staged;
 
-/// Bytes that get their memory at once, so that not even the first checkpoints wait for page faults while the VM is
-/// stopped: several times what a busy VM writes between two checkpoints.
-const POPULATED: usize = 32 << 20;
-
-/// A buffer for the pages of one checkpoint. Its memory stays in use, up to the limit, so that the next
-/// checkpoint meets no page fault.
+/// A buffer for the pages of one checkpoint. Its memory comes with [`Staging::reserve`] or with what is copied, and
+/// stays in use, up to the limit, so that the next checkpoint meets no page fault.
 pub struct Staging {
     ram: GuestRam,
     staged: Arc<Staged>,
@@ -33,11 +29,10 @@ impl Staging {
     pub fn new(ram: &GuestRam, limit_bytes: u64) -> Result<Self> {
         let limit = limit_bytes.min(ram.size()) / PAGE as u64;
         let data = Mapping::private(page_offset(limit.max(1))?)?;
-        data.populate(0..POPULATED);
         Ok(Self {
             ram: ram.clone(),
             staged: Arc::new(Staged::new(data)),
-            populated: POPULATED,
+            populated: 0,
         })
     }
 
@@ -98,10 +93,10 @@ mod tests {
 
     #[test]
     fn what_is_reserved_has_memory_and_more_than_fits_is_no_error() {
-        let ram = ram(POPULATED as u64 / 4096 + 4096);
+        let ram = ram(4 * 4096);
         let mut staging = Staging::new(&ram, ram.size()).unwrap();
         let last = ram.pages() - 1;
-        assert!(!staging.staged.data().resident().contains(&last));
+        assert!(staging.staged.data().resident().is_empty());
         staging.reserve(ram.pages() - 2048);
         assert!(staging.staged.data().resident().contains(&(ram.pages() - 2049)));
         assert!(!staging.staged.data().resident().contains(&last));

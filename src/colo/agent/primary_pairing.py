@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
+import anyio
 import structlog
 from attrs import define, field
 
@@ -52,6 +53,9 @@ class PrimaryPairing:
     on_policy: Callable[[Policy], None] = field(default=lambda _: None)
     work: PrimaryWork = field(init=False)
     _ended: bool = False
+    _has_room: bool = False
+    """The buffer of the checkpoints has been given memory, or is being given some."""
+    _room_scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     _resuming: bool = False
     """QEMU has not been told yet that the VM goes on."""
     _unsent: int | None = None
@@ -81,6 +85,7 @@ class PrimaryPairing:
             if done is not None:
                 self.measures.done(done)
                 self.on_done(done)
+                self._make_room()
             for action in self.machine.step(event, now):
                 self._do(action)
             if done is not None and self.pacing is not None:  # only now the machine takes what it asks for
@@ -115,6 +120,7 @@ class PrimaryPairing:
 
     def _finish(self) -> None:
         self._ended = True
+        self._room_scope.cancel()
         if self.work.memory is not None:
             self.work.memory.stop()
 
@@ -129,6 +135,15 @@ class PrimaryPairing:
                 self.tasks.start_soon(self._steps.cancel)
             case _:
                 pass  # a frame of nobody's: the comparison has not begun
+
+    def _make_room(self) -> None:
+        if not self._has_room:
+            self._has_room = True
+            self.tasks.start_soon(self._room, name="room for checkpoints")
+
+    async def _room(self) -> None:
+        with self._room_scope:
+            await self.work.make_room()
 
     def _make_machines(self, now: int) -> None:
         checkpoint, timing = self.config.checkpoint, self.config.timing

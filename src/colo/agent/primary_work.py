@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 _MORE_BY_THEN = 4
 """The VM may write a quarter as much again until it is stopped."""
+_ROOM_PAGES = 8192
+"""32 MiB: several times what a busy VM writes between two checkpoints."""
+_PIECE_PAGES = 512
+"""A huge page. To find one may take the kernel 10 ms."""
 _NOT_AHEAD = frozenset({events.Reason.MEMORY, events.Reason.OUTPUT})
 """The VM writes on meanwhile, or an answer waits and the last checkpoint is not long ago."""
 _AT_ONCE_MS = 1
@@ -109,8 +113,6 @@ class PrimaryWork:
         limit = self.config.checkpoint.max_staging_bytes
         shadow = self.compression.needs_shadow
         self._encoder = await anyio.to_thread.run_sync(partial(_core.Encoder, self.vm.ram, shadow=shadow))
-        # Only the first checkpoint needs it, and finding memory may take the kernel 100 ms.
-        staging = asyncio.get_running_loop().run_in_executor(None, _core.Staging, self.vm.ram, limit)
         self._precopy = PreCopy(
             self.vm,
             self.relay,
@@ -121,9 +123,22 @@ class PrimaryWork:
             self.peer_started,
             self.config.checkpoint.precopy_max_mib_s,
         )
-        self._backlog = await self._precopy.run()
-        self._staging = await staging
+        backlog = await self._precopy.run()
+        self._staging = await anyio.to_thread.run_sync(_core.Staging, self.vm.ram, limit)
+        await anyio.to_thread.run_sync(self._staging.reserve, _with_more(len(backlog)))
+        self._backlog = backlog
         return events.Trigger(events.Reason.FIRST)
+
+    async def make_room(self) -> None:
+        """After the first checkpoint: memory for what most of the next ones will hold. Not before it, for that
+        would take a processor from the first copy, for 100 ms and more where the memory was in nobody's use.
+        """
+        for pages in range(_PIECE_PAGES, _ROOM_PAGES + 1, _PIECE_PAGES):
+            await self._watch.hold()  # a checkpoint would wait for it, with the VM standing still
+            try:
+                await anyio.to_thread.run_sync(self._stage.reserve, pages)
+            finally:
+                self._watch.let_go()
 
     async def stop(self, reason: events.Reason) -> events.VmStopped:
         """Step: the VM reads what it was given, and stands still; QEMU has begun to save it."""
@@ -147,7 +162,7 @@ class PrimaryWork:
         as fast.
         """
         written = self._written(stopped=False)
-        self._stage.reserve(len(written) + len(written) // _MORE_BY_THEN)
+        self._stage.reserve(_with_more(len(written)))
         self._stage.gather(written)
 
     async def save(self) -> events.StateSaved:
@@ -223,3 +238,7 @@ class PrimaryWork:
     def _watch(self) -> MemoryWatch:
         assert self.memory is not None
         return self.memory
+
+
+def _with_more(pages: int) -> int:
+    return pages + pages // _MORE_BY_THEN
