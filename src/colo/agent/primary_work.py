@@ -130,7 +130,7 @@ class PrimaryWork:
         return events.Trigger(events.Reason.FIRST)
 
     async def make_room(self) -> None:
-        """After the first checkpoint: memory for what most of the next ones will hold. Not before it, for that
+        """After the first checkpoint: memory for what most of the next ones will hold. Not before it: that
         would take a processor from the first copy, for 100 ms and more where the memory was in nobody's use.
         """
         for pages in range(_PIECE_PAGES, _ROOM_PAGES + 1, _PIECE_PAGES):
