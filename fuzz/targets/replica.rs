@@ -38,6 +38,8 @@ enum Content<'a> {
     /// A true block, of a page that repeats these bytes.
     Repeat(&'a [u8]),
     Block(&'a [u8]),
+    /// In pre-copy, the page with this number once more.
+    Twin(u8),
 }
 
 type Ram = [[u8; PAGE]; RAM_PAGES as usize];
@@ -71,10 +73,21 @@ impl Sum {
         } else {
             &page
         };
+        self.take(place, bytes, page);
+    }
+
+    fn take(&mut self, place: usize, bytes: &[u8], page: [u8; PAGE]) {
         self.value = self.value.wrapping_add(xxh3_64_with_seed(bytes, place as u64));
         self.pages += 1;
         if let Some(place) = self.ram.get_mut(place) {
             *place = page;
+        }
+    }
+
+    /// Counts a page in that is like another one, as that is by now; what has not come is refused.
+    fn add_twin(&mut self, index: u8, other: u8) {
+        if let Some(page) = self.ram.get(usize::from(other)).copied() {
+            self.take(usize::from(index % 8), &page, page);
         }
     }
 
@@ -124,8 +137,12 @@ impl World {
             Step::Pages(ahead, pages) => {
                 let mut out = self.head(*ahead);
                 put_pages(&mut out, pages);
+                let precopy = out.starts_with(&[0; 8]);
                 for (index, content) in pages {
-                    self.sum.add(*index, content, &self.whole);
+                    match content {
+                        Content::Twin(other) if precopy => self.sum.add_twin(*index, *other),
+                        _ => self.sum.add(*index, content, &self.whole),
+                    }
                 }
                 self.send(PAGES, &out);
             }
@@ -241,6 +258,7 @@ impl Content<'_> {
             Self::Delta(runs) => changed(old, runs),
             Self::Repeat(bytes) => Some(repeated(bytes)),
             Self::Block(bytes) => lz4_flex::block::decompress(bytes, PAGE).ok()?.try_into().ok(),
+            Self::Twin(_) => None,
         }
     }
 
@@ -254,6 +272,10 @@ impl Content<'_> {
             Self::Delta(bytes) => (2, bytes.to_vec()),
             Self::Repeat(bytes) => (3, lz4_flex::block::compress(&repeated(bytes))),
             Self::Block(bytes) => (3, bytes.to_vec()),
+            Self::Twin(other) => {
+                out.push(5);
+                return out.extend_from_slice(&u64::from(*other).to_le_bytes());
+            }
         };
         out.push(kind);
         out.extend_from_slice(&(bytes.len() as u16).to_le_bytes());

@@ -303,7 +303,7 @@ class Relay:
         ("output", epoch: int)            something that the PVM said in this epoch waits (`watch_output`)
         ("queue_limit", bytes: int)       too much is held or waits to be compared
         ("sent", checkpoint: int, tally: dict[str, int])   all of `send_pages` (checkpoint 0) or `send_state`
-            has been handed to the link; counted are pages by kind (zero, equal, delta, lz4, raw),
+            has been handed to the link; counted are pages by kind (zero, equal, delta, twin, lz4, raw),
             device_bytes, sent_bytes and what of it is sent_device_bytes, encode_ns, and of that lz4_ns, which
             saved lz4_saved bytes
         ("state_complete", checkpoint: int, pages: int, bytes: int)   the replica holds all of it, checked
@@ -473,9 +473,10 @@ class Relay:
         ignored: messages of the peer that do not fit the role (late ones of a former role)
         stale_ingress_bytes: what a stopped SVM had not read and will see after the load
         link_bytes_in, link_bytes_out (encrypted), control_in
-        pages_zero, pages_equal, pages_delta, pages_lz4, pages_raw: pages for the secondary, by how they were
-        sent (equal: not at all); device_bytes: its device state; bulk_bytes: payload that all of it took,
-        bulk_device_bytes: of which for device state; encode_us: reading and encoding
+        pages_zero, pages_equal, pages_delta, pages_twin, pages_lz4, pages_raw: pages for the secondary, by
+        how they were sent (equal: not at all; twin: as another one's number); device_bytes: its device state;
+        bulk_bytes: payload that all of it took, bulk_device_bytes: of which for device state; encode_us:
+        reading and encoding
 
         of the comparison, since the pairing began: primary_frames, secondary_frames, released_agreed,
         released_commit, released_passed, clamped_acks, clamped_windows, made_acks,

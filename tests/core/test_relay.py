@@ -47,7 +47,7 @@ def protect(pair: Pair, ram_file: int, svm_file: int) -> _core.Replica:
     pair.p.relay.send_pages(ram, _core.PageSet.all(PAGES), encoder, "sample")
     checkpoint, tally = pair.p.event("sent")
     assert checkpoint == 0
-    assert sum(tally[kind] for kind in ("zero", "equal", "delta", "lz4", "raw")) == PAGES
+    assert sum(tally[kind] for kind in ("zero", "equal", "delta", "twin", "lz4", "raw")) == PAGES
     assert tally["sent_bytes"] > PAGES * 9
     assert pair.p.relay.pause_ingress(1000)
     pair.p.relay.cut(1)

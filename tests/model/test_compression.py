@@ -78,7 +78,12 @@ def test_small_transfers_say_nothing_about_the_link() -> None:
 
 @pytest.mark.parametrize(
     ("pages", "counts"),
-    [({"delta": 33_000, "raw": 300}, False), ({"zero": 3700, "raw": 300}, True), ({"lz4": 300}, True)],
+    [
+        ({"delta": 33_000, "raw": 300}, False),
+        ({"twin": 600, "raw": 300}, False),
+        ({"zero": 3700, "raw": 300}, True),
+        ({"lz4": 300}, True),
+    ],
 )
 def test_many_small_changes_say_nothing_about_the_link(pages: dict[str, int], *, counts: bool) -> None:
     """Else what fits into a checkpoint would be taken for a twentieth of it (docs/decisions/0025)."""
@@ -95,6 +100,13 @@ def test_what_saves_little_is_compressed_while_a_slow_link_is_busy(
     assert compression.choose(stream=True) == "sample"
     assert _link(compression, ns_per_byte, 300)[-1] == "sample"
     assert compression.choose(stream=True) == amount
+
+
+def test_a_slow_link_that_seems_faster_while_pages_are_compressed_is_still_a_slow_one() -> None:
+    compression = Compression("auto")
+    for ns_per_byte, amount in ((3.0, "sample"), (8.0, "always"), (3.0, "always"), (0.8, "sample")):
+        _link(compression, ns_per_byte, 300)
+        assert compression.choose(stream=True) == amount
 
 
 def test_noise_that_was_compressed_in_vain_is_soon_forgotten() -> None:

@@ -1,5 +1,5 @@
 //! How a page stands in a message: `u8 kind`, then for a raw page its 4096 bytes, for the shorter ones
-//! `u16 length, bytes`, for a run of pages of zeros the `u32` number of them.
+//! `u16 length, bytes`, for a run of pages of zeros the `u32` number of them, for a twin the `u64` number of the other page.
 
 use crate::{PAGE, Page, delta};
 
@@ -8,6 +8,7 @@ const RAW: u8 = 1;
 const DELTA: u8 = 2;
 const LZ4: u8 = 3;
 const ZEROS: u8 = 4;
+const TWIN: u8 = 5;
 
 /// A page as it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub(crate) enum Content<'a> {
     Lz4(&'a [u8]),
     /// So many pages of zeros, this one the first; at least one. In pre-copy only.
     Zeros(u32),
+    /// What the receiver has as this page, which came before. In pre-copy only.
+    Twin(u64),
 }
 
 impl<'a> Content<'a> {
@@ -38,6 +41,10 @@ impl<'a> Content<'a> {
                 let (count, rest) = rest.split_first_chunk()?;
                 let count = u32::from_le_bytes(*count);
                 (count > 0).then_some((Self::Zeros(count), rest))
+            }
+            TWIN => {
+                let (other, rest) = rest.split_first_chunk()?;
+                Some((Self::Twin(u64::from_le_bytes(*other)), rest))
             }
             _ => None,
         }
@@ -57,6 +64,10 @@ impl<'a> Content<'a> {
                 out.push(ZEROS);
                 out.extend_from_slice(&count.to_le_bytes());
             }
+            Self::Twin(other) => {
+                out.push(TWIN);
+                out.extend_from_slice(&other.to_le_bytes());
+            }
         }
     }
 
@@ -68,7 +79,7 @@ impl<'a> Content<'a> {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Zero | Self::Zeros(_) => 0,
-            Self::Raw(_) | Self::Delta(_) | Self::Lz4(_) => PAGE,
+            Self::Raw(_) | Self::Delta(_) | Self::Lz4(_) | Self::Twin(_) => PAGE,
         }
     }
 
@@ -104,6 +115,7 @@ impl<'a> Content<'a> {
                 _ => return Err("a compressed page is none"),
             },
             Self::Zeros(_) => return Err("a run of pages where one belongs"),
+            Self::Twin(_) => return Err("a twin after the first copy"),
         }
         Ok(Some(page))
     }

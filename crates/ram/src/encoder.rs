@@ -4,13 +4,15 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cache::Cache;
+use crate::content::Content;
 use crate::error::Result;
 use crate::guest_ram::GuestRam;
 use crate::page_set::PageSet;
 use crate::payload::PagesWriter;
 use crate::squeeze::{Kind, Lz4, Squeezer};
 use crate::tally::Tally;
-use crate::{PAGE, Page};
+use crate::twins::{Hash, Twins};
+use crate::{PAGE, Page, ZERO_PAGE};
 
 /// Encodes what goes to one secondary. Clones are the same encoder.
 ///
@@ -34,6 +36,8 @@ struct Shadow {
     ram: Cache,
     /// Pages that were ever sent. The others are nobody's base.
     sent: PageSet,
+    /// In the first copy.
+    twins: Option<Twins>,
     device: Vec<u8>,
 }
 
@@ -47,6 +51,7 @@ impl Encoder {
             Some(Shadow {
                 ram: Cache::new(ram)?,
                 sent: PageSet::new(ram.pages()),
+                twins: Some(Twins::new(ram.pages())),
                 device: Vec::new(),
             })
         } else {
@@ -89,11 +94,21 @@ impl State {
         read: impl FnOnce(&mut Page) -> Result<()>,
     ) -> Result<Sent<'_>> {
         read(&mut self.page)?;
-        let known = self.shadow.as_ref().filter(|shadow| shadow.sent.contains(index));
-        if let Some(shadow) = known {
-            shadow.ram.read(index, &mut self.base)?;
+        let known = self
+            .shadow
+            .as_ref()
+            .is_some_and(|shadow| shadow.sent.contains(index));
+        if let Some(shadow) = &mut self.shadow {
+            if known {
+                shadow.ram.read(index, &mut self.base)?;
+            } else if let Some(other) = shadow.twin(index, &self.page, &mut self.base) {
+                out.put(index, &Content::Twin(other));
+                tally.twin += 1;
+                shadow.take(index, Some(&self.page))?;
+                return Ok(Sent::Page(Some(&self.page)));
+            }
         }
-        let base = known.map(|_| &*self.base);
+        let base = known.then_some(&*self.base);
         let kind = self.squeezer.put(out, index, &self.page, base, lz4);
         *counter(tally, kind) += 1;
         self.squeezer.settle(tally);
@@ -102,10 +117,16 @@ impl State {
             return Ok(Sent::Not);
         }
         if let Some(shadow) = &mut self.shadow {
-            shadow.ram.write(index, page)?;
-            shadow.sent.insert(index)?;
+            shadow.take(index, page)?;
         }
         Ok(Sent::Page(page))
+    }
+
+    /// What follows is no pre-copy: no page is sent as another one.
+    pub(crate) fn end_first_copy(&mut self) {
+        if let Some(shadow) = &mut self.shadow {
+            shadow.twins = None;
+        }
     }
 
     /// A run of pages of zeros was sent.
@@ -141,6 +162,27 @@ impl State {
         if let Some(shadow) = &mut self.shadow {
             shadow.device = device;
         }
+    }
+}
+
+impl Shadow {
+    /// The secondary has this page now.
+    fn take(&mut self, index: u64, page: Option<&Page>) -> Result<()> {
+        self.ram.write(index, page)?;
+        self.sent.insert(index)
+    }
+
+    /// In the first copy, a page that the secondary has with the same content. If there is none, the page will be the
+    /// twin of later ones.
+    fn twin(&mut self, index: u64, page: &Page, other: &mut Page) -> Option<u64> {
+        let twins = self.twins.as_mut().filter(|_| *page != ZERO_PAGE)?;
+        let hash = Hash::of(page);
+        let ram = &self.ram;
+        let found = twins.find(hash, |known| ram.read(known, other).is_ok() && other == page);
+        if found.is_none() {
+            twins.note(hash, index);
+        }
+        found
     }
 }
 

@@ -145,6 +145,14 @@ impl Inbox {
         self.base.map_or(Ok(()), |base| Err(Why::LatePrecopy(base)))
     }
 
+    /// Whether pre-copy has brought this page, that another one may be like it.
+    pub(crate) fn check_precopied(&self, index: u64) -> Result<(), Why> {
+        let known = self.precopy.has(index);
+        known
+            .then_some(())
+            .ok_or(Why::Malformed("a twin of a page that has not come"))
+    }
+
     /// The cache has this page of pre-copy.
     pub(crate) fn precopied(&mut self, index: u64, page: Option<&Page>) -> Result<(), Why> {
         self.precopy.add(index, page)

@@ -33,6 +33,7 @@ mod staging;
 mod sum;
 mod tally;
 mod tracker;
+mod twins;
 mod uffd;
 
 /// Bytes of a guest page.

@@ -189,6 +189,7 @@ mod tests {
             1 => Content::Raw(&[7; PAGE]),
             2 => Content::Delta(bytes),
             4 => Content::Zeros(1 + bytes.len() as u32),
+            5 => Content::Twin(bytes.len() as u64),
             _ => Content::Lz4(bytes),
         }
     }
@@ -203,7 +204,7 @@ mod tests {
         fn pages_come_back(
             checkpoint: u64,
             device in prop::option::of(any::<u64>()),
-            pages in prop::collection::vec((any::<u64>(), 0..5u8, prop::collection::vec(any::<u8>(), 0..40)), 0..20),
+            pages in prop::collection::vec((any::<u64>(), 0..6u8, prop::collection::vec(any::<u8>(), 0..40)), 0..20),
         ) {
             let mut out = Vec::new();
             let mut writer = PagesWriter::new(&mut out, checkpoint, device);

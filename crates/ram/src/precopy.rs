@@ -27,6 +27,10 @@ impl Precopy {
         self.pages.insert(index).map_err(|_| Why::NoSuchPage(index))
     }
 
+    pub(crate) fn has(&self, index: u64) -> bool {
+        self.pages.contains(index)
+    }
+
     /// A run of pages of zeros.
     pub(crate) fn add_zeros(&mut self, index: u64, count: u32) -> Result<(), Why> {
         self.sum.add_zeros(index, count);

@@ -203,8 +203,14 @@ impl Store {
                 inbox.precopied_zeros(index, count)?;
                 continue;
             }
-            let page = content.decode(&mut decoded, |page| self.page(index, page));
-            let page = page.map_err(Why::Malformed)?;
+            let page = if let Content::Twin(other) = content {
+                inbox.check_precopied(other)?;
+                self.page(other, &mut decoded);
+                Some(&decoded)
+            } else {
+                let page = content.decode(&mut decoded, |page| self.page(index, page));
+                page.map_err(Why::Malformed)?
+            };
             self.cache
                 .write(index, page)
                 .map_err(|_| Why::NoSuchPage(index))?;

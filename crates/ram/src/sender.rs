@@ -66,6 +66,9 @@ impl Sender {
         }
         let encoder = self.encoder.clone();
         let mut state = encoder.lock();
+        if self.checkpoint > 0 {
+            state.end_first_copy();
+        }
         if !self.pages.is_done() {
             return self.pages(&mut state, out, tally, read);
         }

@@ -139,6 +139,56 @@ mod tests {
         assert!(Payload::parse(PAGES, &out[4..]).is_ok());
     }
 
+    /// How these pages of the RAM went.
+    fn copied(ram: &GuestRam, pages: &PageSet, encoder: &Encoder) -> Tally {
+        let mut tally = Tally::default();
+        all(
+            LivePages::new(ram.clone(), pages, encoder, Lz4::Never),
+            &mut tally,
+        );
+        tally
+    }
+
+    #[test]
+    fn in_the_first_copy_a_page_that_the_secondary_has_as_another_one_is_told_by_its_number() {
+        let ram = ram(200);
+        (0..200).for_each(|index| ram.write_page(index, &[1 + (index % 20) as u8; PAGE]).unwrap());
+        for (with_shadow, twin, raw) in [(true, 180, 20), (false, 0, 200)] {
+            let encoder = Encoder::new(&ram, with_shadow).unwrap();
+            let tally = copied(&ram, &PageSet::all(200), &encoder);
+            assert_eq!((tally.twin, tally.raw, tally.pages()), (twin, raw, 200));
+        }
+    }
+
+    #[test]
+    fn what_was_sent_again_with_another_content_has_no_twins_any_more() {
+        let ram = ram(3);
+        let encoder = Encoder::new(&ram, true).unwrap();
+        let set = |index: u64| PageSet::all(index + 1).difference(&PageSet::all(index));
+        ram.write_page(0, &[7; PAGE]).unwrap();
+        assert_eq!(copied(&ram, &set(0), &encoder).raw, 1);
+        ram.write_page(0, &[8; PAGE]).unwrap();
+        copied(&ram, &set(0), &encoder);
+        ram.write_page(1, &[7; PAGE]).unwrap();
+        assert_eq!(copied(&ram, &set(1), &encoder).raw, 1);
+        ram.write_page(2, &[7; PAGE]).unwrap();
+        assert_eq!(copied(&ram, &set(2), &encoder).twin, 1);
+    }
+
+    #[test]
+    fn a_checkpoint_has_no_twins_and_ends_the_first_copy() {
+        let ram = ram(4);
+        (0..4).for_each(|index| ram.write_page(index, &[7; PAGE]).unwrap());
+        let encoder = Encoder::new(&ram, true).unwrap();
+        let mut staging = Staging::new(&ram, 1 << 20).unwrap();
+        copied(&ram, &PageSet::all(1), &encoder);
+        staging.gather(&PageSet::all(2)).unwrap();
+        let mut tally = Tally::default();
+        all(staging.source(1, Vec::new(), &encoder, Lz4::Never), &mut tally);
+        assert_eq!((tally.equal, tally.raw, tally.twin), (1, 1, 0));
+        assert_eq!(copied(&ram, &PageSet::all(4), &encoder).twin, 0);
+    }
+
     #[test]
     fn device_state_that_changed_little_is_sent_as_what_changed() {
         let ram = ram(4);

@@ -11,6 +11,8 @@ pub struct Tally {
     pub equal: u64,
     /// Pages sent as what changed.
     pub delta: u64,
+    /// Pages sent as the number of another one.
+    pub twin: u64,
     /// Pages sent compressed.
     pub lz4: u64,
     /// Pages sent as they are.
@@ -32,11 +34,12 @@ pub struct Tally {
 impl Tally {
     /// Names and values, in the order of the documentation.
     #[must_use]
-    pub fn entries(&self) -> [(&'static str, u64); 11] {
+    pub fn entries(&self) -> [(&'static str, u64); 12] {
         [
             ("zero", self.zero),
             ("equal", self.equal),
             ("delta", self.delta),
+            ("twin", self.twin),
             ("lz4", self.lz4),
             ("raw", self.raw),
             ("device_bytes", self.device_bytes),
@@ -51,7 +54,7 @@ impl Tally {
     /// Pages of guest RAM, sent or equal.
     #[must_use]
     pub fn pages(&self) -> u64 {
-        self.zero + self.equal + self.delta + self.lz4 + self.raw
+        self.zero + self.equal + self.delta + self.twin + self.lz4 + self.raw
     }
 }
 
@@ -60,6 +63,7 @@ impl AddAssign for Tally {
         self.zero += other.zero;
         self.equal += other.equal;
         self.delta += other.delta;
+        self.twin += other.twin;
         self.lz4 += other.lz4;
         self.raw += other.raw;
         self.device_bytes += other.device_bytes;

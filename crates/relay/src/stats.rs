@@ -47,6 +47,7 @@ impl Counters {
             ("pages_zero", self.bulk.zero),
             ("pages_equal", self.bulk.equal),
             ("pages_delta", self.bulk.delta),
+            ("pages_twin", self.bulk.twin),
             ("pages_lz4", self.bulk.lz4),
             ("pages_raw", self.bulk.raw),
             ("encode_us", self.bulk.encode_ns / 1000),

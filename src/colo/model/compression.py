@@ -23,6 +23,10 @@ _HIDING_NS = 20_000
 """LZ4 takes 2 to 13 us for a page, most where it saves little: while a page is on the link for longer than
 this (1.6 Gbit/s), the next ones are compressed in time.
 """
+_SHOWING_NS = 10_000
+"""With less it is stopped. What LZ4 takes does not count as the link's time though the link was busy: while
+pages are compressed, it seems faster than it is.
+"""
 _LEAST_LZ4_NS = 50_000
 """Some ten pages."""
 _WEIGHT = 0.25
@@ -35,7 +39,8 @@ _MARGIN = 1.25
 
 @frozen
 class Tally:
-    """What one transfer came to: pages by the way they were sent (equal: not at all), bytes, nanoseconds.
+    """What one transfer came to: pages by the way they were sent (equal: not at all; twin: as another one's
+    number), bytes, nanoseconds.
 
     The fields are those of the event `sent` of `colo._core.Relay`.
     """
@@ -43,6 +48,7 @@ class Tally:
     zero: int = 0
     equal: int = 0
     delta: int = 0
+    twin: int = 0
     lz4: int = 0
     raw: int = 0
     device_bytes: int = 0
@@ -55,7 +61,7 @@ class Tally:
     @property
     def pages(self) -> int:
         """All that were looked at."""
-        return self.zero + self.equal + self.delta + self.lz4 + self.raw
+        return self.zero + self.equal + self.delta + self.twin + self.lz4 + self.raw
 
 
 @define
@@ -70,6 +76,8 @@ class Compression:
     compressed would outweigh many transfers of which there are only samples.
     """
     _pays: bool = field(default=False)
+    _is_hidden: bool = field(default=False)
+    """LZ4 costs no time as long as the link is busy."""
 
     @property
     def needs_shadow(self) -> bool:
@@ -90,8 +98,8 @@ class Compression:
 
     def sent(self, tally: Tally, took_ns: int) -> None:
         """A transfer is through; `took_ns` is from its beginning, or from the end of the one before."""
-        # Mostly deltas tell what the secondary takes for a page, which is the same for few bytes as for many.
-        if tally.sent_bytes >= _LEAST_BYTES and tally.delta <= tally.raw + tally.lz4:
+        # Mostly deltas, or twins, tell what the secondary takes for a page, few bytes or many.
+        if tally.sent_bytes >= _LEAST_BYTES and tally.delta + tally.twin <= tally.raw + tally.lz4:
             on_the_link = max(took_ns - tally.encode_ns, 0)
             self.link_ns = _average(self.link_ns, on_the_link / tally.sent_bytes, _WEIGHT)
         if tally.lz4_ns >= _LEAST_LZ4_NS:
@@ -103,12 +111,9 @@ class Compression:
         """Nanoseconds that it takes LZ4 to save a byte."""
         return None if self._saved_per_ns is None else 1 / max(self._saved_per_ns, _LEAST_PER_NS)
 
-    @property
-    def _is_hidden(self) -> bool:
-        """Whether LZ4 costs no time as long as the link is busy."""
-        return self.link_ns is not None and self.link_ns * _PAGE > _HIDING_NS
-
     def _decide(self) -> None:
+        if self.link_ns is not None:
+            self._is_hidden = self.link_ns * _PAGE > (_SHOWING_NS if self._is_hidden else _HIDING_NS)
         saving_ns = self.saving_ns
         if self.link_ns is None or saving_ns is None:
             return

@@ -19,7 +19,7 @@ from colo.model.errors import PeerError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Two agents work together only when this is the same on both."""
 
 MAX_BYTES = 16 * 1024

@@ -124,6 +124,31 @@ fn a_round_of_precopy_that_is_not_what_was_sent_is_refused() {
 }
 
 #[test]
+fn twins_of_pages_that_have_not_come_or_in_a_checkpoint_are_refused() {
+    let twin = |checkpoint: u64, other: u64| {
+        let mut payload = checkpoint.to_le_bytes().to_vec();
+        payload.extend_from_slice(&[2, 0]);
+        payload.extend_from_slice(&3_u64.to_le_bytes());
+        payload.push(0);
+        payload.extend_from_slice(&7_u64.to_le_bytes());
+        payload.push(5);
+        payload.extend_from_slice(&other.to_le_bytes());
+        payload
+    };
+    let why = |payload: Vec<u8>| {
+        Pair::new()
+            .replica
+            .receive(PAGES, &payload)
+            .map_err(|damaged| damaged.why)
+    };
+    assert_eq!(why(twin(0, 3)), Ok(Received::Stored), "it came just before");
+    for other in [2, 7, COUNT, u64::MAX] {
+        assert!(matches!(why(twin(0, other)), Err(Why::Malformed(_))), "{other}");
+    }
+    assert!(matches!(why(twin(1, 3)), Err(Why::Malformed(_))));
+}
+
+#[test]
 fn runs_of_zeros_that_leave_the_ram_or_come_in_a_checkpoint_are_refused() {
     let run = |checkpoint: u64, first: u64, count: u32| {
         let mut payload = checkpoint.to_le_bytes().to_vec();
