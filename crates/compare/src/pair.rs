@@ -174,10 +174,13 @@ impl Pair {
                 Err(Trouble::Full)
             };
         }
-        self.repeat(who, start, payload)?;
-        let fresh = payload
-            .get(seq::distance(start, end) as usize..)
-            .unwrap_or_default();
+        let mut fresh = payload;
+        if start != end {
+            self.repeat(who, start, payload)?;
+            fresh = payload
+                .get(seq::distance(start, end) as usize..)
+                .unwrap_or_default();
+        }
         self.extend(who, end, fresh, room)
     }
 

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 /// Larger ones are given back to the system: few connections need them.
-const LARGEST: usize = 64 << 10;
+const LARGEST: usize = 256 << 10;
 /// Bytes of all buffers.
 const KEPT: usize = 4 << 20;
 

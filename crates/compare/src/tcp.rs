@@ -202,6 +202,9 @@ impl Connection {
     /// Follows the epochs. A label of the SVM says that it has loaded the checkpoint before it.
     fn turn(&mut self, epochs: &Epochs, label: Option<u64>) {
         let current = epochs.current;
+        if self.stream.secondary_epoch() == current {
+            return;
+        }
         if self.stream.epoch() < current {
             self.offers.cut();
             self.handshake.cut();

@@ -5,7 +5,7 @@ use crate::ethernet::{self, Ethernet};
 use crate::flow::{Direction, FlowKey, Network};
 use crate::fragment::Fragment;
 use crate::icmp;
-use crate::ip::protocol;
+use crate::ip::{Packet, protocol};
 use crate::tcp::Tcp;
 use crate::{dhcp, udp};
 
@@ -36,12 +36,16 @@ pub fn classify(frame: &[u8], direction: Direction) -> Item<'_> {
         let flow = FlowKey::new(Network::Ethernet, 0, [0; 2], (0, 0));
         return message(flow, &[], frame);
     };
-    let item = match ethernet.kind {
-        ethernet::ARP => Some(Item::Chore),
-        ethernet::IPV4 | ethernet::IPV6 => network(frame, &ethernet, direction),
-        _ => None,
-    };
-    item.unwrap_or_else(|| message(link_flow(&ethernet, direction), &[], frame))
+    match ethernet.kind {
+        ethernet::ARP => return Item::Chore,
+        ethernet::IPV4 | ethernet::IPV6 => {
+            if let Some(item) = network(frame, &ethernet, direction) {
+                return item;
+            }
+        }
+        _ => {}
+    }
+    message(link_flow(&ethernet, direction), &[], frame)
 }
 
 /// The segment of a frame, or the one that a first fragment begins: then `payload` is only a part of it. `None`: no
@@ -62,16 +66,32 @@ pub fn segment(frame: &[u8], direction: Direction) -> Option<Tcp<'_>> {
     }
 }
 
-fn link_flow(ethernet: &Ethernet, direction: Direction) -> FlowKey {
-    let ends = direction.guest_first(ethernet.source, ethernet.destination);
+fn link_flow(ethernet: &Ethernet<'_>, direction: Direction) -> FlowKey {
+    let number = |mac: &[u8; 6]| mac.iter().fold(0, |number, byte| number << 8 | u128::from(*byte));
+    let ends = direction.guest_first(number(ethernet.source), number(ethernet.destination));
     FlowKey::new(Network::Ethernet, ethernet.kind, ethernet.vlans, ends)
 }
 
-fn network<'a>(frame: &'a [u8], ethernet: &Ethernet, direction: Direction) -> Option<Item<'a>> {
+fn network<'a>(frame: &'a [u8], ethernet: &Ethernet<'a>, direction: Direction) -> Option<Item<'a>> {
     let v6 = ethernet.is_v6();
     let packet = ethernet.packet(frame)?;
     let flow = FlowKey::of_packet(&packet, v6, ethernet.vlans, direction);
     let offset = ethernet.header + packet.offset;
+    if packet.cut.is_none() && packet.protocol == protocol::TCP {
+        return Tcp::parse(packet.payload, offset, flow, direction).map(Item::Tcp);
+    }
+    other(&packet, flow, offset, v6, direction)
+}
+
+/// Anything but a whole TCP segment; apart from that, the usual, to keep it short.
+#[inline(never)]
+fn other<'a>(
+    packet: &Packet<'a>,
+    flow: FlowKey,
+    offset: usize,
+    v6: bool,
+    direction: Direction,
+) -> Option<Item<'a>> {
     Some(match (packet.cut, packet.protocol) {
         (Some(cut), _) => Item::Fragment(Fragment {
             flow: flow.of_its_fragments(),
@@ -81,7 +101,6 @@ fn network<'a>(frame: &'a [u8], ethernet: &Ethernet, direction: Direction) -> Op
             at: offset,
             len: packet.payload.len(),
         }),
-        (None, protocol::TCP) => Item::Tcp(Tcp::parse(packet.payload, offset, flow, direction)?),
         (None, protocol::UDP) => datagram(packet.payload, flow, v6, direction)?,
         (None, protocol::IGMP) if !v6 => Item::Chore,
         (None, protocol::ICMP) if !v6 => control(packet.payload, flow, v6)?,

@@ -13,23 +13,25 @@ const VLAN_ID: u16 = 0x0fff;
 
 /// The header, and where the payload begins.
 #[derive(Clone, Copy)]
-pub(crate) struct Ethernet {
-    pub(crate) destination: u128,
-    pub(crate) source: u128,
+pub(crate) struct Ethernet<'a> {
+    pub(crate) destination: &'a [u8; 6],
+    pub(crate) source: &'a [u8; 6],
     /// Outer first; 0 is no VLAN (a tag with identifier 0 carries a priority only).
     pub(crate) vlans: [u16; 2],
     pub(crate) kind: u16,
     pub(crate) header: usize,
 }
 
-impl Ethernet {
-    pub(crate) fn parse(frame: &[u8]) -> Option<Self> {
-        let fixed: &[u8; HEADER] = frame.first_chunk()?;
+impl<'a> Ethernet<'a> {
+    #[inline]
+    pub(crate) fn parse(frame: &'a [u8]) -> Option<Self> {
+        let (destination, rest) = frame.split_first_chunk()?;
+        let (source, rest) = rest.split_first_chunk()?;
         let mut ethernet = Self {
-            destination: field::mac(fixed, 0)?,
-            source: field::mac(fixed, 6)?,
+            destination,
+            source,
             vlans: [0; 2],
-            kind: field::u16(fixed, 12)?,
+            kind: field::u16(rest, 0)?,
             header: HEADER,
         };
         for _ in 0..2 {
@@ -47,7 +49,7 @@ impl Ethernet {
 
     /// The IP packet of this frame. `None`: no IP, or it lies.
     #[inline]
-    pub(crate) fn packet<'a>(&self, frame: &'a [u8]) -> Option<Packet<'a>> {
+    pub(crate) fn packet(&self, frame: &'a [u8]) -> Option<Packet<'a>> {
         let network = frame.get(self.header..)?;
         match self.kind {
             IPV4 => ipv4::parse(network),

@@ -20,9 +20,3 @@ pub(crate) fn u32(from: &[u8], at: usize) -> Option<u32> {
 pub(crate) fn u128(from: &[u8], at: usize) -> Option<u128> {
     bytes(from, at).map(u128::from_be_bytes)
 }
-
-/// A MAC address as a number of 48 bits.
-pub(crate) fn mac(from: &[u8], at: usize) -> Option<u128> {
-    let [a, b, c, d, e, f] = bytes(from, at)?;
-    Some(u64::from_be_bytes([0, 0, a, b, c, d, e, f]).into())
-}

@@ -14,6 +14,7 @@ const TOTAL: std::ops::Range<usize> = 2..4;
 const FRAGMENT: std::ops::Range<usize> = 6..8;
 
 /// `None`: not IPv4, cut short, or a lying length.
+#[inline]
 pub(crate) fn parse(bytes: &[u8]) -> Option<Packet<'_>> {
     let fixed: &[u8; HEADER] = bytes.first_chunk()?;
     let header = header_length(fixed[0])?;

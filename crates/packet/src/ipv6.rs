@@ -23,6 +23,7 @@ const LENGTH: std::ops::Range<usize> = 4..6;
 const NEXT_HEADER: usize = 6;
 
 /// `None`: not IPv6, cut short, a lying length (a jumbogram too), or too many extension headers.
+#[inline(never)] // What becomes of an IPv4 packet then stays in registers.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Packet<'_>> {
     let (bytes, upper) = walk(bytes)?;
     Some(Packet {

@@ -3,7 +3,7 @@
 use crate::checksum::Sum;
 use crate::ethernet::{self, Ethernet};
 use crate::ip::{Packet, protocol};
-use crate::tcp::{HEADER, flag};
+use crate::tcp::{FLAGS, HEADER, flag};
 use crate::{ipv6, options};
 
 /// Kind, length, two numbers; two paddings before keep them aligned (RFC 7323 appendix A).
@@ -55,7 +55,7 @@ fn segment(of: &[u8], seq: u32, ack: u32, window: u16) -> Option<Vec<u8>> {
     let reserved = fixed[12] & 0x0f;
     made.extend([
         (length as u8 / 4) << 4 | reserved,
-        fixed[13] & CONGESTION | flag::ACK,
+        fixed[FLAGS] & CONGESTION | flag::ACK,
     ]);
     made.extend(window.to_be_bytes());
     made.extend([0; 4]);

@@ -18,7 +18,6 @@ pub struct Source {
 #[must_use]
 pub fn source(frame: &[u8]) -> Option<Source> {
     let ethernet = Ethernet::parse(frame)?;
-    let [.., a, b, c, d, e, f] = ethernet.source.to_be_bytes();
     let payload = frame.get(ethernet.header..)?;
     let address = match ethernet.kind {
         ethernet::ARP => arp::sender(payload).map(IpAddr::V4),
@@ -28,7 +27,7 @@ pub fn source(frame: &[u8]) -> Option<Source> {
     };
     let address = address.filter(|address| !address.is_unspecified());
     Some(Source {
-        mac: [a, b, c, d, e, f],
+        mac: *ethernet.source,
         address,
     })
 }

@@ -62,6 +62,7 @@ pub struct Tcp<'a> {
 impl<'a> Tcp<'a> {
     /// Reads a segment that stands at `offset` of its frame; `flow` is complete but for ports. `None`: cut short or
     /// a lying data offset.
+    #[inline]
     pub(crate) fn parse(bytes: &'a [u8], offset: usize, flow: FlowKey, direction: Direction) -> Option<Self> {
         let fixed: &[u8; HEADER] = bytes.first_chunk()?;
         let header = usize::from(fixed[12] >> 4) * 4;

@@ -49,19 +49,10 @@ impl Node {
         let [primary, secondary, out] = self.wait();
         self.out.blocked &= !out;
         for _ in 0..READS {
-            let (mut more, now) = (false, boottime_ns());
-            if primary && self.may_read_primary() {
-                let (compare, shelf) = (&mut self.compare, &mut self.shelf);
-                more |= self
-                    .primary
-                    .receive(|frame| compare.primary(0, shelf.copy(frame), now))?;
-            }
-            if secondary && self.out.has_room() {
-                let compare = &mut self.compare;
-                more |= self
-                    .secondary
-                    .receive(|frame| compare.secondary(0, 1, frame, now))?;
-            }
+            let now = boottime_ns();
+            // The secondary's first: a frame of the primary whose twin is there goes on while it is in the cache.
+            let mut more = secondary && self.hear_secondary(now)?;
+            more |= primary && self.hear_primary(now)?;
             self.send()?;
             if !more {
                 break;
@@ -71,19 +62,33 @@ impl Node {
         Ok(())
     }
 
+    fn hear_secondary(&mut self, now: u64) -> Result<bool, Closed> {
+        if !self.out.has_room() {
+            return Ok(false);
+        }
+        let compare = &mut self.compare;
+        self.secondary
+            .receive(|frame| compare.secondary(0, 1, frame, now))
+    }
+
+    fn hear_primary(&mut self, now: u64) -> Result<bool, Closed> {
+        if !self.may_read_primary() {
+            return Ok(false);
+        }
+        let (compare, shelf, out) = (&mut self.compare, &mut self.shelf, &mut self.out);
+        self.primary.receive(|frame| {
+            compare.primary(0, shelf.copy(frame), now);
+            queue(compare, shelf, out);
+        })
+    }
+
     fn may_read_primary(&self) -> bool {
         self.out.has_room() && !self.compare.full()
     }
 
     fn send(&mut self) -> Result<(), Closed> {
         while self.compare.pop_event().is_some() {}
-        while self.out.has_room() {
-            let Some((_, frame)) = self.compare.pop_release() else {
-                break;
-            };
-            self.out.push(&frame);
-            self.shelf.put_back(frame.bytes);
-        }
+        queue(&mut self.compare, &mut self.shelf, &mut self.out);
         self.out.flush(|_| ())
     }
 
@@ -105,5 +110,16 @@ impl Node {
         });
         poll(&mut fds, timeout.as_ref()).unwrap();
         fds.map(|fd| !fd.revents().is_empty())
+    }
+}
+
+/// What was released goes on, as far as there is room.
+fn queue(compare: &mut Compare, shelf: &mut Shelf, out: &mut Port) {
+    while out.has_room() {
+        let Some((_, frame)) = compare.pop_release() else {
+            break;
+        };
+        out.push(&frame);
+        shelf.put_back(frame.bytes);
     }
 }
