@@ -86,11 +86,19 @@ class _Vm:
     collected: threading.Event = field(factory=threading.Event)
     may_gather: threading.Event = field(factory=lambda: _set(threading.Event()))
     too_much: bool = False
+    sent_meanwhile: bool = False
     _staged: int = 0
 
     @property
     def hypervisor(self) -> _Vm:
         return self
+
+    @property
+    def ram(self) -> _Vm:
+        return self
+
+    def hash(self) -> int:
+        return 1
 
     def tracker(self) -> _Vm:
         return self
@@ -124,15 +132,18 @@ class _Vm:
         self.calls.append("begin_save")
         return 0.0
 
+    def go_on_when_saved(self) -> None:
+        self.calls.append("go on")
+
     async def save(self) -> float:
+        self.calls.append("save")
         return 0.0
 
-    async def cont(self, on_way: Callable[[], None] | None = None) -> float:
+    async def cont(self) -> float:
         """It takes its time, if sending may begin before it runs."""
         await anyio.lowlevel.checkpoint()
         self.calls.append("cont")
-        if on_way is not None:
-            on_way()
+        if self.sent_meanwhile:
             await _until(lambda: "read_state" in self.calls)
         self.calls.append("runs")
         return 0.0
@@ -202,6 +213,24 @@ async def test_pages_are_collected_while_the_cut_waits_for_the_relay() -> None:
         await _until(lambda: posted)
         await pairing.end()
     assert posted == [events.PagesCollected(1, PAGE_SIZE)]
+
+
+@pytest.mark.parametrize("verify", [False, True])
+async def test_the_vm_goes_on_by_itself_when_it_is_saved_unless_its_memory_is_hashed_before(
+    verify: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    vm = _Vm(may_gather=threading.Event())
+    config = _Config(checkpoint=CheckpointConfig(verify=verify))
+    async with anyio.create_task_group() as tasks:
+        pairing = _pairing(tasks, _Relay(), vm, posted := [], [], config=config)
+        pairing.feed(events.Trigger(events.Reason.FIRST), 0)
+        pairing.feed(events.VmStopped(), 0)
+        assert "go on" not in vm.calls
+        vm.may_gather.set()
+        await _until(lambda: posted)
+        pairing.feed(posted.pop(), 0)
+        assert ("go on" in vm.calls) is not verify
+        await pairing.end()
 
 
 async def test_a_peer_that_is_lost_before_the_stop_has_begun_lets_the_vm_run() -> None:
@@ -402,15 +431,15 @@ async def test_of_a_pairing_that_has_ended_nothing_is_sent() -> None:
     [
         (events.Reason.PERIOD, ["cont", "runs", "read_state"]),
         (events.Reason.MEMORY, ["cont", "runs", "read_state"]),
-        (events.Reason.OUTPUT, ["cont", "read_state", "runs"]),
-        (events.Reason.MISMATCH, ["cont", "read_state", "runs"]),
+        (events.Reason.OUTPUT, ["read_state", "cont", "runs"]),
+        (events.Reason.MISMATCH, ["read_state", "cont", "runs"]),
     ],
 )
-async def test_what_nobody_waits_for_is_sent_when_the_vm_runs_and_else_once_qemu_has_been_told(
+async def test_what_nobody_waits_for_is_sent_when_the_vm_runs_and_else_at_once(
     reason: events.Reason, order: list[str]
 ) -> None:
     """It takes from the processors what the VM, which stands still, waits for."""
-    vm = _Vm(state=b"QEVM")
+    vm = _Vm(state=b"QEVM", sent_meanwhile=reason.is_waited_for)
     async with anyio.create_task_group() as tasks:
         pairing = _pairing(tasks, _Relay(), vm, [], [])
         pairing._make_machines(0)

@@ -261,6 +261,45 @@ async def test_the_time_that_the_guest_stands_still_is_between_qemus_own_stop_an
         assert began < stopped < saved < runs < time.monotonic()
 
 
+async def test_a_guest_goes_on_when_it_is_saved_if_that_was_said_before(start: Start, qemu: Path) -> None:
+    async with start(qemu) as vm:
+        await vm.boot()
+        await vm.begin_save()
+        vm.go_on_when_saved()
+        saved = await vm.save()
+        while await vm.run_state() != "running":
+            pass
+        assert saved < await vm.cont() < time.monotonic()
+        assert len(await vm.read_state()) > 100_000
+
+
+async def test_a_guest_is_told_to_go_on_at_once_where_it_was_saved_by_then(start: Start, qemu: Path) -> None:
+    async with start(qemu) as vm:
+        await vm.boot()
+        await vm.begin_save()
+        await vm.save()
+        vm.go_on_when_saved()
+        while await vm.run_state() != "running":
+            pass
+        await vm.cont()
+
+
+async def test_what_loads_need_of_qemu_is_put_away_before_a_save(start: Start, qemu: Path) -> None:
+    """A block node is given up at the end of a save, and taken back while the guest stands still."""
+    async with start(qemu) as vm:
+        await vm.boot()
+        await vm.stop_clean()
+        before = {node["node-name"] for node in await vm._qmp.execute("query-named-block-nodes")}
+        await vm.cont()
+        await vm.begin_save()
+        await vm.save()
+        after = {node["node-name"] for node in await vm._qmp.execute("query-named-block-nodes")}
+        assert "vmstate-empty" in before - after
+        await vm.cont()
+        await vm.stop_clean()
+        assert await vm.run_state() == "restore-vm"
+
+
 async def test_a_guest_that_does_not_run_is_saved_too(start: Start, qemu: Path) -> None:
     async with start(qemu) as vm:
         await vm.begin_save()

@@ -103,19 +103,27 @@ async def test_a_value_comes_back() -> None:
         assert await qmp.execute("query-a") == {"a": 1}
 
 
-async def test_who_asks_is_told_once_that_a_command_is_on_its_way_before_its_answer() -> None:
-    told: list[str] = []
+async def test_a_command_that_is_begun_is_sent_before_one_that_waits_for_its_turn() -> None:
+    came: list[str] = []
 
     def answer(message: dict[str, Any]) -> list[dict[str, Any]]:
-        told.append(f"{message['execute']} came")
-        return _returns(message, {})
+        came.append(message["execute"])
+        return _returns(message, {"a": len(came)})
+
+    async with _session(answer) as (qmp, _), anyio.create_task_group() as tasks:
+        tasks.start_soon(qmp.execute, "stop")
+        begun = qmp.begin("cont")
+        assert await begun == {"a": 1}
+    assert came == ["cont", "stop"]
+
+
+async def test_an_error_of_a_command_that_was_begun_is_told_as_any_other() -> None:
+    def answer(message: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"error": {"class": "GenericError", "desc": "not today"}, "id": message["id"]}]
 
     async with _session(answer) as (qmp, _):
-        qmp.tell("cont", lambda: told.append("on its way"))
-        await qmp.execute("stop")
-        await qmp.execute("cont")
-        await qmp.execute("cont")
-    assert told == ["stop came", "on its way", "cont came", "cont came"]
+        with pytest.raises(QmpRefusedError, match="refused cont: not today"):
+            await qmp.begin("cont")
 
 
 async def test_an_error_of_qemus_is_told_with_the_command() -> None:

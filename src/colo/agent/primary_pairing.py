@@ -168,6 +168,8 @@ class PrimaryPairing:
                 self._begin(n)
             case actions.MarkCut(n):
                 self._cut(n)
+            case actions.GoOnWhenSaved():
+                self.work.go_on_when_saved()
             case actions.SaveState():
                 self._steps.start("save", self.work.save)
             case actions.CollectPages():

@@ -65,6 +65,8 @@ class PrimaryWork:
     _precopy: PreCopy | None = None
     _encoder: Encoder | None = None
     _ram_hash: int | None = None
+    _few_left: bool = False
+    """What was written before the stop is copied already."""
 
     def __attrs_post_init__(self) -> None:
         self.compression = Compression(self.config.checkpoint.encoding)
@@ -145,9 +147,11 @@ class PrimaryWork:
         haste = reason is events.Reason.MEMORY  # it writes on meanwhile
         await self._watch.hold()
         self._stage.clear()
+        self._few_left = False
         if reason not in _NOT_AHEAD and self.vm.tracker_kind == "pagemap-scan":
             with self._now.phase("ahead"):
                 await anyio.to_thread.run_sync(self._copy_ahead)
+            self._few_left = True
         with self._now.phase("drain"):
             # As a rule the VM has read everything: a thread to wait in takes longer than to find that out.
             if not self.relay.pause_ingress(0 if haste else _AT_ONCE_MS) and not haste:
@@ -165,6 +169,11 @@ class PrimaryWork:
         self._stage.reserve(_with_more(len(written)))
         self._stage.gather(written)
 
+    def go_on_when_saved(self) -> None:
+        """The pause ends with the save, unless there is more to do in it."""
+        if not self.config.checkpoint.verify:
+            self.vm.hypervisor.go_on_when_saved()
+
     async def save(self) -> events.StateSaved:
         """Step: QEMU has saved it."""
         self._now.mark_stopped("save", await self.vm.hypervisor.save())
@@ -174,17 +183,25 @@ class PrimaryWork:
                 self._ram_hash = await anyio.to_thread.run_sync(self.vm.ram.hash)
         return events.StateSaved()
 
-    def begin_to_collect(self) -> asyncio.Future[int]:
-        """What it has written is copied aside, in a thread; `collect` waits for it."""
+    def begin_to_collect(self) -> asyncio.Future[int] | None:
+        """What it has written is copied aside, in a thread; `collect` waits for it. None where only few pages
+        can be left: `collect` does it then, sooner than a thread gets it.
+        """
+        if self._few_left:
+            return None
         return asyncio.get_running_loop().run_in_executor(None, self._collect)
 
-    async def collect(self, size: asyncio.Future[int]) -> events.PagesCollected:
+    async def collect(self, begun: asyncio.Future[int] | None) -> events.PagesCollected:
         """Step: all is copied aside."""
-        with anyio.CancelScope(shield=True):  # before it the VM must not run, nor another pairing begin
-            self._now.page_bytes = await size
-        self._now.pages = pages = self._now.page_bytes // _core.PAGE_SIZE
+        if begun is None:
+            size = self._collect()
+        else:
+            with anyio.CancelScope(shield=True):  # before it the VM must not run, nor another pairing begin
+                size = await begun
+        self._now.page_bytes = size
+        self._now.pages = pages = size // _core.PAGE_SIZE
         self._watch.limit.cut(pages, _core.boottime_ns())
-        return events.PagesCollected(pages, self._now.page_bytes)
+        return events.PagesCollected(pages, size)
 
     def _collect(self) -> int:
         with self._now.phase("collect"):
@@ -199,12 +216,14 @@ class PrimaryWork:
         return written
 
     async def resume(self, go_on: Callable[[], None], *, haste: bool) -> events.VmResumed:
-        """Step: the VM runs. `go_on` is called then, or in haste once QEMU has been told so: what it begins
-        takes processors that QEMU needs for it.
+        """Step: the VM runs. `go_on` is called then, or in haste at once: what it begins takes processors
+        that QEMU needs for it.
         """
+        if haste:
+            go_on()
         try:
             with self._now.phase("resume"):
-                runs_since = await self.vm.hypervisor.cont(go_on if haste else None)
+                runs_since = await self.vm.hypervisor.cont()
         finally:
             self.relay.resume_ingress()
             self._watch.let_go()

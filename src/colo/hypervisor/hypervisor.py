@@ -109,7 +109,6 @@ class Hypervisor:
                 launched.scratch.forget_ram()
                 saver, loader = StateSaver(qmp), StateLoader(qmp, launched.scratch.folder)
                 await saver.prepare()
-                await loader.prepare()
             except BaseException:
                 await launched.process.kill("the start failed")
                 await qmp.close()
@@ -166,11 +165,13 @@ class Hypervisor:
         """Let the VM run for the first time."""
         await self.cont()
 
-    async def cont(self, on_way: Callable[[], None] | None = None) -> float:
-        """Let the guest run on; the moment (`time.monotonic`) from which it does. `on_way` is called when
-        QEMU has been told to, before it does.
-        """
-        moment = await self._saver.cont(on_way)
+    def go_on_when_saved(self) -> None:
+        """After `begin_save`: let the guest run on as soon as it is saved. `cont` waits for that."""
+        self._saver.go_on_when_saved()
+
+    async def cont(self) -> float:
+        """Let the guest run on; the moment (`time.monotonic`) from which it does."""
+        moment = await self._saver.cont()
         self._loader.ran = True
         return moment
 
@@ -183,6 +184,7 @@ class Hypervisor:
 
         Returns the moment (`time.monotonic`) at which it stopped; from now on its RAM stays as it is.
         """
+        await self._loader.put_away()
         return await self._saver.begin()
 
     async def save(self) -> float:

@@ -10,6 +10,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import anyio
 import attrs
 
 from colo.errors import QemuError, StateFolderError
@@ -35,17 +36,32 @@ _STOPPED_CLEAN = "restore-vm"
 
 @attrs.define(eq=False)
 class StateLoader:
-    """The secondary's side. `prepare` first, once; `folder` is a private one in memory."""
+    """The secondary's side. `folder` is a private one in memory.
+
+    It has a block node of its own from its first use to `put_away`: what QEMU has of these it writes back and
+    gives up at the end of a save, and opens anew before the guest goes on (`bdrv_activate_all`), both while
+    the guest stands still.
+    """
 
     _qmp: Qmp
     _folder: Path
     ran: bool = False
     """The guest has run: QEMU may have translated its code."""
     _jobs: int = 0
+    _ready: bool = False
 
-    async def prepare(self) -> None:
-        """Set QEMU up for loads."""
-        await self._add(_EMPTY_NODE, b"")
+    async def put_away(self) -> None:
+        """No more loads for now: nothing of them is left in QEMU."""
+        if self._ready:
+            with anyio.CancelScope(shield=True):  # as in `begin_save`
+                await self._qmp.execute("blockdev-del", {"node-name": _EMPTY_NODE})
+                self._ready = False
+
+    async def _prepare(self) -> None:
+        if not self._ready:
+            with anyio.CancelScope(shield=True):
+                await self._add(_EMPTY_NODE, b"")
+                self._ready = True
 
     async def stop_clean(self) -> None:
         """Stop the guest so that its RAM may be overwritten.
@@ -56,6 +72,7 @@ class StateLoader:
         """
         if await self._reset_if_needed() == _NEVER_RAN and not self.ran:
             return
+        await self._prepare()
         try:
             await self._load(_EMPTY_NODE, _NO_TAG)
         except QmpRefusedError:

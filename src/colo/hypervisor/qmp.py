@@ -23,7 +23,7 @@ from colo.hypervisor.qmp_events import Forwarder, Watch
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from colo.hypervisor.qmp_events import QemuEvent
 
@@ -85,7 +85,14 @@ class Qmp:
         QEMU is dead.
         """
         limit = self.timeout_s if timeout_s is None else timeout_s
-        reply = asyncio.ensure_future(self._client.execute(command, arguments))
+        return await self._outcome(command, self._client.execute(command, arguments), limit)
+
+    def begin(self, command: str) -> Coroutine[Any, Any, Any]:
+        """As `execute`, but the command is on the socket when this returns; the rest is to be awaited."""
+        return self._outcome(command, self._client.begin(command), self.timeout_s)
+
+    async def _outcome(self, command: str, answer: Coroutine[Any, Any, object], limit: float) -> Any:  # noqa: ANN401
+        reply = asyncio.ensure_future(answer)
         try:
             done, _ = await asyncio.wait({reply}, timeout=limit)
             if not done and await self._yank():
@@ -99,10 +106,6 @@ class Qmp:
             raise await self._ended() from error
         finally:
             reply.cancel()
-
-    def tell(self, command: str, on_way: Callable[[], None]) -> None:
-        """Has `on_way` called, once, when such a command is written to the socket; it must not fail."""
-        self._client.tell(command, on_way)
 
     def watch(self, seen: Callable[[QemuEvent], bool]) -> Watch:
         """Look out for an event from now on, until it came or `Watch.close`."""

@@ -34,6 +34,7 @@ class Watch:
     event: QemuEvent | None = None
     """That event, once it has come."""
     happened: anyio.Event = attrs.field(factory=anyio.Event)
+    _then: Callable[[], None] = lambda: None
 
     def note(self, event: QemuEvent) -> None:
         """An event of QEMU's."""
@@ -41,6 +42,14 @@ class Watch:
             self.event = event
             self.happened.set()
             self.close()
+            self._then()
+
+    def then(self, do: Callable[[], None]) -> None:
+        """Calls it as soon as the event is read, now if it was; a task that waits has its turn later."""
+        if self.event is not None:
+            do()
+        else:
+            self._then = do
 
     async def wait(self, what: str) -> QemuEvent:
         """The event; `what` names what QEMU has to do, for the error. Raises like `Qmp.execute`."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from colo.hypervisor.errors import QmpRefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from colo.hypervisor.qmp import Qmp
-    from colo.hypervisor.qmp_events import QemuEvent
+    from colo.hypervisor.qmp_events import QemuEvent, Watch
 
 _NOT_YET = "not finalized"
 """QEMU tells that a migration is completed a moment before it lets the guest go on (qmp_cont)."""
@@ -21,19 +23,25 @@ async def run_state(qmp: Qmp) -> str:
     return str(status["status"])
 
 
-async def cont(qmp: Qmp) -> float:
-    """Let the guest run; no save of its state may be under way. Gives the moment (`time.monotonic`) from
-    which it did: QEMU's event comes before its answer, and our turn long after both.
+def cont(qmp: Qmp) -> Coroutine[Any, Any, float]:
+    """Let the guest run; no save of its state may be under way. QEMU has been told so when this returns; what
+    it gives is to be awaited for the moment (`time.monotonic`) from which it did: QEMU's event comes before
+    its answer, and our turn long after both.
     """
-    with qmp.watch(_runs) as resumed:
+    return _accepted(qmp, qmp.watch(_runs), qmp.begin("cont"))
+
+
+async def _accepted(qmp: Qmp, runs: Watch, answer: Coroutine[Any, Any, Any]) -> float:
+    with runs:
         while True:
             try:
-                await qmp.execute("cont")
+                await answer
             except QmpRefusedError as error:
                 if _NOT_YET not in str(error):
                     raise
+                answer = qmp.begin("cont")
             else:
-                return resumed.event.at if resumed.event is not None else monotonic()
+                return runs.event.at if runs.event is not None else monotonic()
 
 
 def _runs(event: QemuEvent) -> bool:

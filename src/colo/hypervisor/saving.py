@@ -68,6 +68,10 @@ class _Save:
         """Over, well or not; a migration that never ends is a matter of the deadline."""
         await self._ended.wait("migrate to end")
 
+    def when_over(self, do: Callable[[], None]) -> None:
+        """Calls it once `settled` would return."""
+        self._ended.then(do)
+
     async def stream(self) -> bytes:
         with anyio.fail_after(self._qmp.timeout_s):
             return await self._stream
@@ -80,6 +84,8 @@ class StateSaver:
     _qmp: Qmp
     _save: _Save | None = None
     _reads_disks: bool = False
+    _going: Future[float] | None = None
+    """QEMU has been told to go on: since when it does."""
 
     async def prepare(self) -> None:
         """Set QEMU up. Raises `QemuError` with what QEMU says cannot be carried."""
@@ -114,12 +120,23 @@ class StateSaver:
         if self._save is not None:
             await self._save.settled()
 
-    async def cont(self, on_way: Callable[[], None] | None = None) -> float:
+    def go_on_when_saved(self) -> None:
+        """Let the guest run as soon as its state is saved; `cont` waits for it, and tells what went wrong."""
+        self._current().when_over(self._go_on)
+
+    def _go_on(self) -> None:
+        self._going = asyncio.ensure_future(running.cont(self._qmp))
+        # If nobody asks any more, QEMU is dead, which is told elsewhere.
+        self._going.add_done_callback(lambda going: going.cancelled() or going.exception())
+
+    async def cont(self) -> float:
         """Let the guest run, after a save or without one; the moment from which it does."""
         await self.settle()
-        if on_way is not None:
-            self._qmp.tell("cont", on_way)
-        return await running.cont(self._qmp)
+        if self._going is None:
+            self._go_on()
+        going, self._going = self._going, None
+        assert going is not None
+        return await asyncio.shield(going)
 
     async def read(self) -> bytes:
         """The device state, about 0.35 MB; the guest may run already."""

@@ -37,7 +37,7 @@ class PrimarySide(Side):
         self._ram: tuple[int, ...] = ()
         self._device = 0
         self._armed: int | None = None
-        self._is_copied = self._peer_started = False
+        self._is_copied = self._peer_started = self._goes_on = False
         agent.host.after(_PRECOPY, "agent", self._copied)
 
     def peer_started(self) -> None:
@@ -115,6 +115,8 @@ class PrimarySide(Side):
                 self.later("stop", self._stop)
             case do.MarkCut(checkpoint):
                 self._cut(checkpoint)
+            case do.GoOnWhenSaved():
+                self._goes_on = True
             case do.SaveState():
                 self.later("save", self._save)
             case do.CollectPages():
@@ -146,10 +148,13 @@ class PrimarySide(Side):
 
     def _stop(self) -> on.VmStopped:
         self.vm.stop()
+        self._goes_on = False
         return on.VmStopped()
 
     def _save(self) -> on.StateSaved:
         self._device = self.vm.device
+        if self._goes_on:
+            self.vm.resume()
         return on.StateSaved()
 
     def _collect(self) -> on.PagesCollected:

@@ -11,6 +11,7 @@ from colo.model.checkpoint.actions import (
     Commit,
     DeclareSecondaryLost,
     DeclareVmLost,
+    GoOnWhenSaved,
     MarkCut,
     NoteLoaded,
     NoteStored,
@@ -80,7 +81,7 @@ def test_early_the_vm_is_resumed_first_and_its_state_sent_meanwhile() -> None:
     assert done == [
         (SayPlan(1, rest=False), PauseIngressAndStop(1)),
         (CollectPages(1), MarkCut(1)),
-        (SaveState(1),),
+        (GoOnWhenSaved(1), SaveState(1)),
         (ResumeVm(1), SendState(1)),
         (),
         (Commit(1),),
@@ -122,7 +123,7 @@ def test_trouble_while_the_vm_is_being_resumed_gives_the_secondary_up_once_it_ru
 def test_together_the_vm_runs_when_the_secondarys_does() -> None:
     primary = machine("together")
     done = [primary.step(event, 0) for event in (Trigger(Reason.FIRST), *TOGETHER)]
-    assert done[3:] == [(SendState(1),), (Commit(1),), (NoteLoaded(1), ResumeVm(1)), ()]
+    assert done[2:] == [(SaveState(1),), (SendState(1),), (Commit(1),), (NoteLoaded(1), ResumeVm(1)), ()]
     assert (primary.state, primary.checkpoint) == (State.RUNNING, 2)
 
 

@@ -44,6 +44,12 @@ class SaveState(_OfCheckpoint):
     """Wait for the device state, which is saved from the stop on. *Reports* StateSaved."""
 
 
+class GoOnWhenSaved(_OfCheckpoint):
+    """Let the VM run as soon as its device state is saved, without asking again. ResumeVm follows in any
+    case, and finds that it runs.
+    """
+
+
 class ResumeVm(_OfCheckpoint):
     """Let the VM and its network input run, whatever else failed. *Reports* VmResumed."""
 
@@ -81,7 +87,7 @@ class DeclareVmLost:
 
 
 PrimaryAction = (
-    SayPlan | PauseIngressAndStop | MarkCut | CollectPages | SaveState | ResumeVm | SendState
+    SayPlan | PauseIngressAndStop | MarkCut | CollectPages | GoOnWhenSaved | SaveState | ResumeVm | SendState
     | Commit | NoteLoaded | NoteStored | DeclareSecondaryLost | DeclareVmLost
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from attrs import frozen
 from colo.model.checkpoint.actions import (
     CollectPages,
     Commit,
+    GoOnWhenSaved,
     MarkCut,
     NoteLoaded,
     NoteStored,
@@ -115,7 +116,6 @@ _COMMON: Mapping[State, Mapping[type, Entry]] = {
     },
     State.COLLECTING: {
         Pace: Rule.PACE,
-        PagesCollected: To(State.SAVING, (SaveState,)),
         Trigger: Rule.COALESCE,
         **each(Rule.ABORT, *_TROUBLE),
         **each(PEER_ERROR, *_FROM_PEER),
@@ -166,6 +166,7 @@ _COMMON: Mapping[State, Mapping[type, Entry]] = {
 
 _BY_MODE: Mapping[Resume, Mapping[State, Mapping[type, Entry]]] = {
     "early": {
+        State.COLLECTING: {PagesCollected: To(State.SAVING, (GoOnWhenSaved, SaveState))},
         State.SAVING: {StateSaved: To(State.RESUMING, (ResumeVm, SendState))},
         State.SENDING: each(Rule.GIVE_UP, *_TROUBLE),
         State.LOADING: {
@@ -175,6 +176,7 @@ _BY_MODE: Mapping[Resume, Mapping[State, Mapping[type, Entry]]] = {
         },
     },
     "together": {
+        State.COLLECTING: {PagesCollected: To(State.SAVING, (SaveState,))},
         State.SAVING: {StateSaved: To(State.SENDING, (SendState,))},
         State.SENDING: each(Rule.ABORT, *_TROUBLE),
         State.LOADING: {
