@@ -284,6 +284,34 @@ async def test_a_guest_is_told_to_go_on_at_once_where_it_was_saved_by_then(start
         await vm.cont()
 
 
+async def test_a_guest_that_is_stopped_does_not_go_on_for_what_was_said_before(
+    start: Start, qemu: Path
+) -> None:
+    async with start(qemu) as vm:
+        await vm.boot()
+        await vm.begin_save()
+        vm.go_on_when_saved()
+        await vm.stop()
+        await vm.save()
+        for _ in range(20):
+            assert await vm.run_state() != "running"
+        await vm.cont()
+        assert await vm.run_state() == "running"
+
+
+async def test_a_guest_that_went_on_and_was_stopped_is_told_to_go_on_anew(start: Start, qemu: Path) -> None:
+    async with start(qemu) as vm:
+        await vm.boot()
+        await vm.begin_save()
+        vm.go_on_when_saved()
+        await vm.save()
+        while await vm.run_state() != "running":
+            pass
+        await vm.stop()
+        await vm.cont()
+        assert await vm.run_state() == "running"
+
+
 async def test_what_loads_need_of_qemu_is_put_away_before_a_save(start: Start, qemu: Path) -> None:
     """A block node is given up at the end of a save, and taken back while the guest stands still."""
     async with start(qemu) as vm:

@@ -177,7 +177,7 @@ class Hypervisor:
 
     async def stop(self) -> None:
         """Stop the guest at once, with nothing saved."""
-        await self._qmp.execute("stop")
+        await self._saver.stop()
 
     async def begin_save(self) -> float:
         """Begin to save the device state (primary): the guest runs on while QEMU prepares, and then stops.

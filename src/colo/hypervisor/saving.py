@@ -103,6 +103,7 @@ class StateSaver:
     async def begin(self) -> float:
         """Begin to save. Returns the moment at which the guest stopped, once its RAM stays as it is."""
         await self.settle()
+        await self._disarm()
         with anyio.CancelScope(shield=True):  # each command has its deadline
             save = self._save = await _Save.begin(self._qmp)
         moment = await save.stopped()
@@ -138,6 +139,18 @@ class StateSaver:
         assert going is not None
         return await asyncio.shield(going)
 
+    async def stop(self) -> None:
+        """Stop the guest at once, with nothing saved, and whatever it was told to do after a save."""
+        await self._disarm()
+        await self._qmp.execute("stop")
+
+    async def _disarm(self) -> None:
+        if self._save is not None:
+            self._save.when_over(_nothing)
+        going, self._going = self._going, None
+        if going is not None:
+            await asyncio.wait({going})
+
     async def read(self) -> bytes:
         """The device state, about 0.35 MB; the guest may run already."""
         save, self._save = self._current(), None
@@ -147,6 +160,10 @@ class StateSaver:
         if self._save is None:
             raise QemuError("no save of the device state was begun", "this is a bug: report it")
         return self._save
+
+
+def _nothing() -> None:
+    pass
 
 
 def _has_stopped(event: QemuEvent) -> bool:
