@@ -300,7 +300,8 @@ class Relay:
         ("divergence", nic: int, flow: str, kind: str, detail: str, ms: int, epoch: int)   for the kinds see
             docs/divergences.md; so long an answer of the PVM had waited by then; the PVM's epoch
         ("hold_limit", nic: int, flow: str, ms: int, epoch: int)    a frame has waited for the SVM's twin
-        ("output", epoch: int)            something that the PVM said in this epoch waits (`watch_output`)
+        ("output", epoch: int, only_acks: bool)   what the PVM said in this epoch waits (`watch_output`): TCP
+            acknowledgements without anything else, or more; first one, then the other, or the other only
         ("queue_limit", bytes: int)       too much is held or waits to be compared
         ("sent", checkpoint: int, tally: dict[str, int])   all of `send_pages` (checkpoint 0) or `send_state`
             has been handed to the link; counted are pages by kind (zero, equal, delta, twin, lz4, raw),

@@ -128,6 +128,12 @@ class _Vm:
     def check_holes(self) -> None:
         pass
 
+    async def get_ready(self) -> None:
+        self.calls.append("get_ready")
+
+    async def stand_down(self) -> None:
+        self.calls.append("stand_down")
+
     async def begin_save(self) -> float:
         self.calls.append("begin_save")
         return 0.0
@@ -359,7 +365,7 @@ async def test_an_answer_that_began_to_wait_behind_a_cut_gets_the_next_checkpoin
         _finish_checkpoint(pairing, events.LoadedByPeer(1))
         assert pairing.machine is not None
         assert pairing.machine.trigger.reason is events.Reason.MODE
-        pairing.output_waits(3, 0)
+        pairing.output_waits(3, 0, only_acks=False)
         _finish_checkpoint(pairing, events.StoredByPeer(2))
         assert (pairing.machine.checkpoint, pairing.machine.trigger.reason) == (3, events.Reason.OUTPUT)
         tasks.cancel_scope.cancel()  # the steps whose reports were made up above
@@ -382,6 +388,28 @@ async def test_once_the_first_checkpoint_is_through_there_is_memory_for_the_next
         await pairing.end()
         tasks.cancel_scope.cancel()  # the states that are not there to be sent
     assert [call for call in vm.calls if "reserve" in call] == [f"reserve {n}" for n in range(512, 8193, 512)]
+
+
+async def test_qemu_is_ready_when_an_answer_is_expected_and_stands_down_when_the_pairing_ends() -> None:
+    vm = _Vm()
+    config = _Config(checkpoint=CheckpointConfig(mode="epoch"))
+    async with anyio.create_task_group() as tasks:
+        pairing = _pairing(tasks, _Relay(), vm, [], [], config=config)
+        pairing.feed(events.Trigger(events.Reason.FIRST), 0)
+        _finish_checkpoint(pairing, events.LoadedByPeer(1))
+        pairing.output_waits(2, 0, only_acks=True)
+        assert "get_ready" not in vm.calls, "the VM stands still, or is about to"
+        _finish_checkpoint(pairing, events.StoredByPeer(2))
+        pairing.output_waits(3, 0, only_acks=True)
+        await _until(lambda: "get_ready" in vm.calls)
+        assert pairing.machine is not None
+        assert pairing.machine.checkpoint == 3
+        assert pairing.machine.may_prepare
+        for _ in range(2):
+            pairing.feed(events.PeerLost("silent"), 0)
+        await _until(lambda: "stand_down" in vm.calls)
+        tasks.cancel_scope.cancel()
+    assert vm.calls.count("stand_down") == 1
 
 
 def _finish_checkpoint(pairing: PrimaryPairing, end: events.LoadedByPeer | events.StoredByPeer) -> None:

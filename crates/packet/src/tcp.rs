@@ -108,6 +108,12 @@ impl<'a> Tcp<'a> {
         self.flags & flag::ACK != 0
     }
 
+    /// Nothing but an acknowledgement: no payload, and nothing that begins or ends the connection.
+    #[must_use]
+    pub const fn only_acknowledges(&self) -> bool {
+        self.payload.is_empty() && self.flags & (flag::SYN | flag::FIN | flag::RST) == 0
+    }
+
     /// Where urgent data ends (RFC 6093): the position that the urgent pointer names.
     #[must_use]
     pub const fn urgent_end(&self) -> Option<u32> {

@@ -24,7 +24,7 @@ pub(crate) fn to_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny
         Event::HoldLimit { nic, flow, ms, epoch } => {
             ("hold_limit", nic, flow, ms, epoch).into_bound_py_any(py)
         }
-        Event::Output { epoch } => ("output", epoch).into_bound_py_any(py),
+        Event::Output { epoch, only_acks } => ("output", epoch, only_acks).into_bound_py_any(py),
         Event::QueueLimit { bytes } => ("queue_limit", bytes).into_bound_py_any(py),
         Event::Sent { checkpoint, tally } => {
             let counted: BTreeMap<_, _> = tally.entries().into();

@@ -15,6 +15,7 @@ use crate::secondary::Secondary;
 use crate::shelf::Shelf;
 use crate::stats::Counters;
 use crate::vm_port::VmPort;
+use crate::watched::Watched;
 use colo_compare::{Compare, Log, Translator};
 use rustix::event::PollFlags;
 use std::io;
@@ -61,8 +62,8 @@ pub(crate) struct Engine {
     pub(crate) translator: Option<Translator>,
     pub(crate) ingress: Ingress,
     pub(crate) numbers: Numbers,
-    /// The first epoch in which output that waits has to be told of.
-    pub(crate) watched_from: Option<u64>,
+    /// Output that waits has to be told of.
+    pub(crate) watched: Option<Watched>,
     pub(crate) secondary: Secondary,
     pub(crate) gate: Gate,
     pub(crate) shelf: Shelf,
@@ -90,7 +91,7 @@ impl Engine {
             translator: None,
             ingress: Ingress::default(),
             numbers: Numbers::default(),
-            watched_from: None,
+            watched: None,
             secondary: Secondary::new(),
             gate: Gate::default(),
             shelf: Shelf::default(),

@@ -64,10 +64,13 @@ pub enum Event {
         /// See [`Event::Divergence`].
         epoch: u64,
     },
-    /// The PVM said something in this epoch that waits. Told while it is asked for, once per epoch.
+    /// The PVM said something in this epoch that waits. Told while it is asked for, once per epoch, and once more if
+    /// it was only acknowledgements so far.
     Output {
         /// Which.
         epoch: u64,
+        /// TCP acknowledgements without anything else. What was held before it was asked for may be more.
+        only_acks: bool,
     },
     /// What is held has reached a limit.
     QueueLimit {

@@ -38,6 +38,7 @@ mod tap;
 mod uplink;
 mod vm_port;
 mod vm_tap;
+mod watched;
 
 pub use clock::boottime_ns;
 pub use colo_compare::Divergence;

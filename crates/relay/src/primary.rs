@@ -6,6 +6,7 @@ use crate::engine::{Engine, Role};
 use crate::error::Error;
 use crate::event::Event;
 use crate::link_io::Offence;
+use crate::watched::only_acknowledges;
 use colo_compare::{Event as Compared, Translator};
 use colo_link::Message;
 use colo_packet::Frame;
@@ -60,10 +61,11 @@ impl Engine {
             Role::Alone | Role::Primary => {
                 self.note_addresses(index, frame);
                 self.keep(Source::Pvm, index, self.compare.epoch(), frame);
+                let only_acks = self.watched.is_some() && only_acknowledges(frame);
                 let bytes = self.shelf.copy(frame);
                 self.compare.primary(index, Frame { bytes, offload }, self.now);
                 self.pump();
-                self.note_output();
+                self.note_output(only_acks);
             }
         }
     }
@@ -148,21 +150,6 @@ impl Engine {
         let mut key = Vec::new();
         flow.encode(&mut key);
         link.push(&Message::Isn { nic, flow: &key, isn });
-    }
-
-    /// From now on it is told when something waits; what waits already is told at once.
-    pub(crate) fn watch_output(&mut self, on: bool) {
-        self.watched_from = on.then_some(0);
-        self.note_output();
-    }
-
-    fn note_output(&mut self) {
-        let epoch = self.compare.epoch();
-        let due = self.watched_from.is_some_and(|from| from <= epoch);
-        if due && self.role == Role::Primary && self.compare.stats().held_frames > 0 {
-            self.watched_from = Some(epoch.saturating_add(1));
-            self.tell(Event::Output { epoch });
-        }
     }
 
     pub(crate) fn isn_ack(&mut self, count: u64) -> Result<(), Offence> {

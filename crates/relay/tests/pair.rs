@@ -4,6 +4,8 @@
 mod common;
 
 use colo_link::testing::TestCa;
+use colo_packet::build::{Segment, tcp};
+use colo_packet::flag;
 use colo_ram::{Lz4, PageSet};
 use colo_relay::Event;
 use common::*;
@@ -82,7 +84,7 @@ fn what_a_lost_peer_was_to_say_commits_nothing_when_the_next_one_says_it() {
 #[test]
 fn output_that_waits_is_told_once_per_epoch_while_it_is_asked_for() {
     let told = |event: &Event| match event {
-        Event::Output { epoch } => Some(*epoch),
+        Event::Output { epoch, .. } => Some(*epoch),
         _ => None,
     };
     let pair = protected();
@@ -100,6 +102,36 @@ fn output_that_waits_is_told_once_per_epoch_while_it_is_asked_for() {
     put(&pair.p.vm, &answer("unasked"));
     pair.p.await_stat("held_frames", |held| held == 1);
     assert!(!pair.p.has_event(|event| told(event).is_some()));
+}
+
+#[test]
+fn output_that_only_acknowledges_is_told_as_such_and_more_than_that_once_more() {
+    let told = |event: &Event| match event {
+        Event::Output { epoch, only_acks } => Some((*epoch, *only_acks)),
+        _ => None,
+    };
+    let segment = |flags, payload| {
+        tcp(
+            route(),
+            &Segment {
+                flags,
+                payload,
+                ..Segment::default()
+            },
+        )
+    };
+    let pair = protected();
+    pair.p.relay.watch_output(true).unwrap();
+    for _ in 0..2 {
+        put(&pair.p.vm, &segment(flag::ACK, b""));
+    }
+    assert_eq!(pair.p.event(told), (2, true));
+    put(&pair.p.vm, &segment(flag::ACK | flag::PSH, b"page"));
+    assert_eq!(pair.p.event(told), (2, false));
+    put(&pair.p.vm, &segment(flag::ACK, b""));
+    pair.checkpoint(2);
+    put(&pair.p.vm, &segment(flag::FIN | flag::ACK, b""));
+    assert_eq!(pair.p.event(told), (3, false));
 }
 
 #[test]

@@ -220,10 +220,10 @@ class Duties:
         if self.primary is not None:
             self.primary.work.peer_started.set()
 
-    def output_waits(self, epoch: int) -> None:
+    def output_waits(self, epoch: int, *, only_acks: bool) -> None:
         """The relay holds what the VM said in this epoch."""
         if self.primary is not None:
-            self.primary.output_waits(epoch, self.now())
+            self.primary.output_waits(epoch, self.now(), only_acks=only_acks)
 
     async def _start_replica(self) -> None:
         try:

@@ -8,6 +8,7 @@ from attrs import define
 
 from colo.model.checkpoint.events import Pace, Reason
 from colo.model.policy.figures import Done, Gauge, Tick, Waits
+from colo.model.policy.output import Expect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,8 @@ class Pacing:
     relay: Relay
     tell: Callable[[Pace | Trigger, int], None]
     """Gives the checkpoint machine an event."""
+    expect: Callable[[], None]
+    """A checkpoint may be asked for soon."""
     on_change: Callable[[Policy], None]
     """Called when it is decided to change, or to stay after a trial."""
 
@@ -47,9 +50,9 @@ class Pacing:
         )
         self._step(done, now)
 
-    def output_waits(self, epoch: int, now: int) -> None:
+    def output_waits(self, epoch: int, now: int, *, only_acks: bool) -> None:
         """The relay holds what the VM said in this epoch."""
-        self._step(Waits(epoch), now)
+        self._step(Waits(epoch, only_acks), now)
 
     def next_timer(self) -> int | None:
         """See `Policy.next_timer`."""
@@ -68,6 +71,9 @@ class Pacing:
     def _step(self, event: Done | Gauge | Waits | Tick, now: int) -> None:
         before = self.policy.why
         for told in self.policy.step(event, now):
+            if isinstance(told, Expect):
+                self.expect()
+                continue
             if isinstance(told, Pace):
                 self.relay.watch_output(told.rest)
             self.tell(told, now)

@@ -56,6 +56,8 @@ class PrimaryPairing:
     _has_room: bool = False
     """The buffer of the checkpoints has been given memory, or is being given some."""
     _room_scope: anyio.CancelScope = field(factory=anyio.CancelScope)
+    _prepares: bool = False
+    """QEMU was asked to be ready for a checkpoint."""
     _resuming: bool = False
     """QEMU has not been told yet that the VM goes on."""
     _unsent: int | None = None
@@ -106,10 +108,17 @@ class PrimaryPairing:
         if self.pacing is not None and not self._ended:
             self.pacing.handle_timer(now)
 
-    def output_waits(self, epoch: int, now: int) -> None:
+    def output_waits(self, epoch: int, now: int, *, only_acks: bool) -> None:
         """The relay holds what the VM said in this epoch, and was asked to tell."""
         if self.pacing is not None and not self._ended:
-            self.pacing.output_waits(epoch, now)
+            self.pacing.output_waits(epoch, now, only_acks=only_acks)
+
+    def _expect(self) -> None:
+        """A checkpoint may come soon."""
+        assert self.machine is not None
+        if not self._ended and self.machine.may_prepare:
+            self._prepares = True
+            self.tasks.start_soon(self.work.get_ready, name="get ready")
 
     async def end(self) -> None:
         """No more steps, no more reports; what the VM does then is the caller's business."""
@@ -123,6 +132,9 @@ class PrimaryPairing:
         self._room_scope.cancel()
         if self.work.memory is not None:
             self.work.memory.stop()
+        if self._prepares:
+            self._prepares = False
+            self.tasks.start_soon(self.work.stand_down, name="stand down")
 
     def _before_first(self, event: events.PrimaryEvent, now: int) -> None:
         match event:
@@ -148,7 +160,7 @@ class PrimaryPairing:
     def _make_machines(self, now: int) -> None:
         checkpoint, timing = self.config.checkpoint, self.config.timing
         policy = Policy(checkpoint.limits(), checkpoint.period_ms * _NS_PER_MS, now)
-        self.pacing = Pacing(policy, self.relay, self.feed, self.on_policy)
+        self.pacing = Pacing(policy, self.relay, self.feed, self._expect, self.on_policy)
         self.machine = Primary(
             resume=checkpoint.resume,
             pace=policy.pace(),

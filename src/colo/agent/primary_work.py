@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
+import structlog
 from attrs import define, field
 
 from colo import _core
 from colo.agent.precopy import Copied, PreCopy
+from colo.agent.steps import FAILURES
 from colo.model import messages
 from colo.model.checkpoint import events
 from colo.model.compression import Compression, Tally
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from colo.agent.memory_watch import MemoryWatch
     from colo.config import Config
 
+_log = structlog.get_logger()
 _MORE_BY_THEN = 4
 """The VM may write a quarter as much again until it is stopped."""
 _ROOM_PAGES = 8192
@@ -141,6 +144,20 @@ class PrimaryWork:
                 await anyio.to_thread.run_sync(self._stage.reserve, pages)
             finally:
                 self._watch.let_go()
+
+    async def get_ready(self) -> None:
+        """Has QEMU prepare for the next checkpoint. One that comes without is only slower."""
+        try:
+            await self.vm.hypervisor.get_ready()
+        except FAILURES:
+            _log.warning("QEMU cannot prepare for a checkpoint", exc_info=True)
+
+    async def stand_down(self) -> None:
+        """No checkpoint comes any more."""
+        try:
+            await self.vm.hypervisor.stand_down()
+        except FAILURES:  # a QEMU that is dead, which its watcher is told
+            _log.warning("QEMU stays prepared for a checkpoint", exc_info=True)
 
     async def stop(self, reason: events.Reason) -> events.VmStopped:
         """Step: the VM reads what it was given, and stands still; QEMU has begun to save it."""

@@ -117,8 +117,8 @@ class RelayEvents:
         self._diverged("hold-limit", text)
         self.duties.to_primary(checkpoint.Trigger(checkpoint.Reason.HOLD_LIMIT, text, ms, epoch))
 
-    def _on_output(self, epoch: int) -> None:
-        self.duties.output_waits(epoch)
+    def _on_output(self, epoch: int, only_acks: bool) -> None:  # noqa: FBT001 - the relay's event
+        self.duties.output_waits(epoch, only_acks=only_acks)
 
     def _diverged(self, kind: str, text: str) -> None:
         self.journal.note(kind, text)

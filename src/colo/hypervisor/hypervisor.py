@@ -179,6 +179,14 @@ class Hypervisor:
         """Stop the guest at once, with nothing saved."""
         await self._saver.stop()
 
+    async def get_ready(self) -> None:
+        """Have QEMU prepare the next save while the guest runs, as far as to its stop (primary)."""
+        await self._saver.get_ready()
+
+    async def stand_down(self) -> None:
+        """The save that QEMU is ready for will not come."""
+        await self._saver.stand_down()
+
     async def begin_save(self) -> float:
         """Begin to save the device state (primary): the guest runs on while QEMU prepares, and then stops.
 

@@ -30,8 +30,15 @@ if TYPE_CHECKING:
 _GRACE_S = 0.5
 """How long a command may still take after a yank has freed what blocked it."""
 _EOF_S = 1.0
-_PIPE_BYTES = 1 << 20
 _OURSELVES = {"type": "chardev", "id": "qmp"}
+
+
+def set_pipe_size(pipe: int, takes: int) -> None:
+    """How much a pipe takes, where the kernel allows that to everyone: it is smaller otherwise (pipe(7),
+    pipe-max-size).
+    """
+    with suppress(PermissionError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, takes)
 
 
 @attrs.define(eq=False)
@@ -128,15 +135,15 @@ class Qmp:
         if self._lost:
             raise await self._ended()
 
-    async def execute_into_pipe(self, name: str, command: str, arguments: Mapping[str, object]) -> int:
-        """Run a command that writes into a new pipe, `fd:name` in its arguments; our reading end.
-
-        The pipe takes 1 MiB before QEMU has to wait, where the kernel allows that to everyone.
+    async def execute_into_pipe(
+        self, name: str, command: str, arguments: Mapping[str, object], takes: int
+    ) -> int:
+        """Run a command that writes into a new pipe, `fd:name` in its arguments; our reading end. QEMU has
+        to wait when the pipe has taken so many bytes.
         """
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
-            with suppress(PermissionError):  # pipe(7), pipe-max-size: then it is smaller, which is slower
-                fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            set_pipe_size(writer, takes)
             await self._pass_fd(writer)
             # In this order, and the second without waiting for the first one's answer.
             await asyncio.gather(self.execute("getfd", {"fdname": name}), self.execute(command, arguments))

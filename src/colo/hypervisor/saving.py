@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import anyio
@@ -21,6 +22,8 @@ from colo import _core
 from colo.errors import QemuError
 from colo.hypervisor import running
 from colo.hypervisor.command import FLASH
+from colo.hypervisor.qmp import set_pipe_size
+from colo.hypervisor.readiness import Readiness
 from colo.hypervisor.vmstate_image import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -32,32 +35,64 @@ if TYPE_CHECKING:
 
 _CAPABILITIES = ("x-ignore-shared", "events")
 _PIPE = "colo-state"
+_PIPE_BYTES = 1 << 20
+_WAITS_AFTER = 8192
+"""What QEMU writes first is a list of RAM blocks, about 1 KiB, which it must get rid of at once: 10.0 has its
+big lock meanwhile. The firmware follows, which is more than this.
+"""
 _COMPLETED = "completed"
 _ENDED = frozenset({_COMPLETED, "failed", "cancelled"})
 _STOPPED = _ENDED | {"device"}
 
 
 @attrs.define(eq=False)
-class _Save:
-    """One migration into a pipe."""
+class Save:
+    """One migration into a pipe: QEMU prepares it, and waits before the stop until `go` lets it."""
 
     _qmp: Qmp
-    _stream: Future[bytes]
-    _stopped: Watch
+    _reader: int
     _ended: Watch
+    _stopped: Watch | None = None
+    _stream: Future[bytes] | None = None
 
     @classmethod
     async def begin(cls, qmp: Qmp) -> Self:
-        stopped, ended = qmp.watch(_has_stopped), qmp.watch(_has_ended)
-        reader = await qmp.execute_into_pipe(_PIPE, "migrate", {"uri": f"fd:{_PIPE}"})
-        # From now on until QEMU closes it, so that QEMU does not wait for a full pipe.
-        stream = asyncio.get_running_loop().run_in_executor(None, _read_all, reader)
-        return cls(qmp, stream, stopped, ended)
+        """QEMU is preparing. Raises like `Qmp.execute`."""
+        ended = qmp.watch(_has_ended)
+        try:
+            reader = await qmp.execute_into_pipe(_PIPE, "migrate", {"uri": f"fd:{_PIPE}"}, _WAITS_AFTER)
+        except BaseException:
+            ended.close()
+            raise
+        return cls(qmp, reader, ended)
+
+    def go(self) -> None:
+        """Let QEMU stop the guest. The pipe is read until QEMU closes it, which never has to wait for it."""
+        self._stopped = self._qmp.watch(_has_stopped)
+        set_pipe_size(self._reader, _PIPE_BYTES)
+        self._stream = asyncio.get_running_loop().run_in_executor(None, _read_all, self._reader)
+
+    def give_up(self) -> None:
+        """Instead of `go`: QEMU finds nobody there to write to, and the migration ends."""
+        os.close(self._reader)
+
+    async def over(self) -> QemuEvent | None:
+        """Its end, however long that takes, or QEMU's: None."""
+        await self._ended.happened.wait()
+        return self._ended.event
+
+    @property
+    def is_over(self) -> bool:
+        """Well or not."""
+        return self._ended.happened.is_set()
 
     async def stopped(self) -> float:
+        """Since when the guest stands still; after `go`."""
+        assert self._stopped is not None
         return (await self._stopped.wait("migrate to stop the guest")).at
 
     async def whole(self) -> float:
+        """Since when all is written. Raises `QemuError` when QEMU failed."""
         end = await self._ended.wait("migrate to end")
         if end.data["status"] != _COMPLETED:
             why = (await self._qmp.execute("query-migrate")).get("error-desc", end.data["status"])
@@ -73,6 +108,8 @@ class _Save:
         self._ended.then(do)
 
     async def stream(self) -> bytes:
+        """What was written."""
+        assert self._stream is not None
         with anyio.fail_after(self._qmp.timeout_s):
             return await self._stream
 
@@ -82,10 +119,14 @@ class StateSaver:
     """The primary's side. `prepare` first, once; then for each checkpoint `begin`, `save`, `cont`, `read`."""
 
     _qmp: Qmp
-    _save: _Save | None = None
+    _save: Save | None = None
     _reads_disks: bool = False
     _going: Future[float] | None = None
     """QEMU has been told to go on: since when it does."""
+    _readiness: Readiness = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._readiness = Readiness(self._qmp, partial(Save.begin, self._qmp))
 
     async def prepare(self) -> None:
         """Set QEMU up. Raises `QemuError` with what QEMU says cannot be carried."""
@@ -100,12 +141,21 @@ class StateSaver:
         nodes = [disk.get("inserted", {}).get("node-name") for disk in await self._qmp.execute("query-block")]
         self._reads_disks = any(node not in FLASH for node in nodes if node is not None)
 
+    async def get_ready(self) -> None:
+        """Have QEMU prepare the next save, so that `begin` finds it before the stop of the guest."""
+        await self._readiness.get()
+
+    async def stand_down(self) -> None:
+        """Nobody will `begin` what was prepared."""
+        await self._readiness.lose()
+
     async def begin(self) -> float:
         """Begin to save. Returns the moment at which the guest stopped, once its RAM stays as it is."""
         await self.settle()
         await self._disarm()
         with anyio.CancelScope(shield=True):  # each command has its deadline
-            save = self._save = await _Save.begin(self._qmp)
+            save = self._save = await self._readiness.take() or await Save.begin(self._qmp)
+        save.go()
         moment = await save.stopped()
         if self._reads_disks:
             # QEMU tells of the stop before it has waited for the disks (`do_vm_stop`), which may write RAM.
@@ -156,7 +206,7 @@ class StateSaver:
         save, self._save = self._current(), None
         return await save.stream()
 
-    def _current(self) -> _Save:
+    def _current(self) -> Save:
         if self._save is None:
             raise QemuError("no save of the device state was begun", "this is a bug: report it")
         return self._save

@@ -13,6 +13,7 @@ from colo.model.checkpoint.events import Pace, Reason, Trigger
 from colo.model.policy.account import account
 from colo.model.policy.figures import FORCED, WINDOW_NS, Done, Gauge, Limits, Tick, Waits
 from colo.model.policy.machine import LONGEST, SETTLE_NS, Policy
+from colo.model.policy.output import Expect
 from colo.model.policy.table import RESTS, STAY, TABLE, Finding, State, To
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Trace:
     changes: list[int] = field(factory=list)
     agreed: int = 0
 
-    def feed(self, event: Done | Gauge | Waits | Tick) -> tuple[Pace | Trigger, ...]:
+    def feed(self, event: Done | Gauge | Waits | Tick) -> tuple[Pace | Trigger | Expect, ...]:
         before = self.policy.rests
         told = self.policy.step(event, self.now)
         if self.policy.rests is not before:
@@ -196,7 +197,6 @@ def in_epochs(limits: Limits = LIMITS) -> Trace:
 
 def test_in_epochs_an_answer_that_waits_asks_for_a_checkpoint_at_once() -> None:
     trace = in_epochs()
-    assert trace.policy.next_timer() is None
     assert trace.feed(Waits(2)) == (Trigger(Reason.OUTPUT),)
     assert trace.policy.next_timer() is None
 
@@ -206,6 +206,8 @@ def test_it_asks_once_for_each_checkpoint() -> None:
     assert trace.feed(Waits(2)) == (Trigger(Reason.OUTPUT),)
     assert trace.feed(Tick()) == ()
     assert trace.feed(done(Reason.OUTPUT, 4 * MS, 10 * MS, checkpoint=2)) == ()
+    trace.now += S
+    assert trace.feed(Tick()) == (Expect(),)
     assert trace.policy.next_timer() is None
 
 
@@ -219,7 +221,7 @@ def test_what_began_to_wait_behind_the_cut_of_a_checkpoint_asks_after_it() -> No
 def test_an_answer_that_comes_too_soon_waits_for_the_earliest_moment() -> None:
     trace = in_epochs(Limits(epoch_min_ms=20))
     trace.feed(done(Reason.OUTPUT, 4 * MS, 10 * MS, checkpoint=2))
-    assert trace.feed(Waits(3)) == ()
+    assert trace.feed(Waits(3)) == (Expect(),)
     assert trace.policy.next_timer() == trace.now + 20 * MS
     trace.now += 20 * MS
     assert trace.feed(Tick()) == (Trigger(Reason.OUTPUT),)
@@ -231,7 +233,7 @@ def test_in_lockstep_an_answer_that_waits_asks_for_nothing() -> None:
 
 def wait_for_the_next(trace: Trace, checkpoint: int) -> int:
     """For how long an answer has to wait that is there when the checkpoint is done."""
-    asks = trace.feed(Waits(checkpoint + 1))
+    asks = Trigger(Reason.OUTPUT) in trace.feed(Waits(checkpoint + 1))
     timer = trace.policy.next_timer()
     return 0 if asks else (timer or trace.now) - trace.now
 

@@ -143,6 +143,11 @@ class Primary:
         """A checkpoint is in flight, and the VM runs: what it writes is the next one's."""
         return self.state in _IN_FLIGHT and self.state not in self._stands_still
 
+    @property
+    def may_prepare(self) -> bool:
+        """The VM runs, and the next checkpoint may be prepared."""
+        return self.state is State.RUNNING or self.behind
+
     def _coalesce(self, trigger: Trigger) -> None:
         settled = trigger.epoch is not None and trigger.epoch <= self.checkpoint
         if trigger.reason is Reason.MEMORY:  # counted before this one's cut, and nothing is written since

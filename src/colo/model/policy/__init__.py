@@ -10,5 +10,6 @@ often while it does not pay.
 2. `table.py`: the states, and what each finding means in each;
 3. `machine.py`: the machine, with the waits between two tries;
 4. `pace.py`: how often checkpoints come in epochs;
-5. `account.py`: all of it in words.
+5. `output.py`: which of what waits asks for one;
+6. `account.py`: all of it in words.
 """

@@ -74,9 +74,10 @@ class Gauge:
 
 @frozen
 class Waits:
-    """What the PVM said in this epoch waits for a checkpoint."""
+    """What the PVM said in this epoch waits for a checkpoint: acknowledgements by themselves, or more."""
 
     epoch: int
+    only_acks: bool = False
 
 
 @frozen

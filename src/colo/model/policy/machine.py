@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colo.model.checkpoint.events import Pace, Reason, Trigger
+from colo.model.checkpoint.events import Pace
 from colo.model.policy.figures import TICK_NS, WINDOW_NS, Done, Gauge, Tick, Waits, Window
+from colo.model.policy.output import Output
 from colo.model.policy.pace import EpochPace
 from colo.model.policy.table import RESTS, TABLE, Finding, State, To
 
 if TYPE_CHECKING:
+    from colo.model.checkpoint.events import Trigger
     from colo.model.policy.figures import Figures, Limits
+    from colo.model.policy.output import Expect
 
 SETTLE_NS = 1_000_000_000
 """Nothing is concluded from less."""
@@ -50,7 +53,7 @@ class Policy:
         self._window = Window()
         self._look_at = now + TICK_NS
         self._earliest = now
-        self._done = self._waits = self._asked = 0
+        self._output = Output()
 
     @property
     def rests(self) -> bool:
@@ -70,21 +73,22 @@ class Policy:
         if not self.rests:
             return self._look_at
         over = self.since + self.wait_ns if self.state is State.EPOCH else None
-        return min(self._earliest, over or self._earliest) if self._must_ask else over
+        timers = (over, self._output.next_timer(self._earliest))
+        return min((timer for timer in timers if timer is not None), default=None)
 
-    def step(self, event: Done | Gauge | Waits | Tick, now: int) -> tuple[Pace | Trigger, ...]:
+    def step(self, event: Done | Gauge | Waits | Tick, now: int) -> tuple[Pace | Trigger | Expect, ...]:
         """What the checkpoint machine has to be told."""
         match event:
             case Done():
                 self._window.finished(event, now)
                 self.epochs.finished(event.pause_ns, now)
-                self._done, self._asked = event.checkpoint, 0
+                self._output.done(event.checkpoint, now)
                 self._earliest = now + self.epochs.earliest_ns(now)
             case Gauge():
                 self._window.looked(event, now)
                 self._look_at = now + TICK_NS
-            case Waits(epoch):
-                self._waits = epoch
+            case Waits(epoch, only_acks):
+                self._output.waits(epoch, now, only_acks=only_acks)
             case Tick():
                 pass
         finding = self._finding(now)
@@ -92,18 +96,7 @@ class Policy:
         if isinstance(entry, To):
             self._go(entry, now)
             return (self.pace(),)
-        return self._ask(now)
-
-    @property
-    def _must_ask(self) -> bool:
-        """While one is in flight, the checkpoint machine drops what it is asked: then it is asked again."""
-        return self.rests and self._waits > max(self._done, self._asked)
-
-    def _ask(self, now: int) -> tuple[Trigger, ...]:
-        if not self._must_ask or now < self._earliest:
-            return ()
-        self._asked = self._waits
-        return (Trigger(Reason.OUTPUT),)
+        return self._output.tell(self._earliest, now) if self.rests else ()
 
     def _finding(self, now: int) -> Finding | None:
         here = now - self.since
