@@ -110,10 +110,11 @@ fn output_that_only_acknowledges_is_told_as_such_and_more_than_that_once_more() 
         Event::Output { epoch, only_acks } => Some((*epoch, *only_acks)),
         _ => None,
     };
-    let segment = |flags, payload| {
+    let segment = |seq, flags, payload| {
         tcp(
             route(),
             &Segment {
+                seq,
                 flags,
                 payload,
                 ..Segment::default()
@@ -122,16 +123,18 @@ fn output_that_only_acknowledges_is_told_as_such_and_more_than_that_once_more() 
     };
     let pair = protected();
     pair.p.relay.watch_output(true).unwrap();
-    for _ in 0..2 {
-        put(&pair.p.vm, &segment(flag::ACK, b""));
-    }
-    assert_eq!(pair.p.event(told), (2, true));
-    put(&pair.p.vm, &segment(flag::ACK | flag::PSH, b"page"));
+    put(&pair.p.vm, &segment(0, flag::SYN, b""));
     assert_eq!(pair.p.event(told), (2, false));
-    put(&pair.p.vm, &segment(flag::ACK, b""));
     pair.checkpoint(2);
-    put(&pair.p.vm, &segment(flag::FIN | flag::ACK, b""));
+    for _ in 0..2 {
+        put(&pair.p.vm, &segment(1, flag::ACK, b""));
+    }
+    assert_eq!(pair.p.event(told), (3, true));
+    put(&pair.p.vm, &segment(1, flag::ACK, b"page"));
     assert_eq!(pair.p.event(told), (3, false));
+    pair.checkpoint(3);
+    put(&pair.p.vm, &segment(5, flag::FIN | flag::ACK, b""));
+    assert_eq!(pair.p.event(told), (4, false));
 }
 
 #[test]

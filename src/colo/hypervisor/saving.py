@@ -22,6 +22,7 @@ from colo import _core
 from colo.errors import QemuError
 from colo.hypervisor import running
 from colo.hypervisor.command import FLASH
+from colo.hypervisor.errors import QmpRefusedError
 from colo.hypervisor.qmp import set_pipe_size
 from colo.hypervisor.readiness import Readiness
 from colo.hypervisor.vmstate_image import MAX_BYTES
@@ -40,6 +41,8 @@ _WAITS_AFTER = 8192
 """What QEMU writes first is a list of RAM blocks, about 1 KiB, which it must get rid of at once: 10.0 has its
 big lock meanwhile. The firmware follows, which is more than this.
 """
+_NOT_YET = "duplicate yank instance"
+"""QEMU tells of a migration's end a moment before it has put it away (migrate_fd_cleanup)."""
 _COMPLETED = "completed"
 _ENDED = frozenset({_COMPLETED, "failed", "cancelled"})
 _STOPPED = _ENDED | {"device"}
@@ -60,11 +63,16 @@ class Save:
         """QEMU is preparing. Raises like `Qmp.execute`."""
         ended = qmp.watch(_has_ended)
         try:
-            reader = await qmp.execute_into_pipe(_PIPE, "migrate", {"uri": f"fd:{_PIPE}"}, _WAITS_AFTER)
+            while True:
+                try:
+                    uri = {"uri": f"fd:{_PIPE}"}
+                    return cls(qmp, await qmp.execute_into_pipe(_PIPE, "migrate", uri, _WAITS_AFTER), ended)
+                except QmpRefusedError as error:
+                    if _NOT_YET not in str(error):
+                        raise
         except BaseException:
             ended.close()
             raise
-        return cls(qmp, reader, ended)
 
     def go(self) -> None:
         """Let QEMU stop the guest. The pipe is read until QEMU closes it, which never has to wait for it."""
