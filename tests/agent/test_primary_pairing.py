@@ -13,6 +13,7 @@ from attrs import define, field
 from colo._core import PAGE_SIZE, PageSet, StagingLimitError
 from colo.agent.measures import Measures
 from colo.agent.primary_pairing import PrimaryPairing
+from colo.agent.primary_work import PrimaryWork
 from colo.config.schema import CheckpointConfig, TimingConfig
 from colo.errors import QemuError
 from colo.model import messages
@@ -401,7 +402,10 @@ class _NoSteps:
         pass
 
 
-async def test_qemu_is_ready_when_an_answer_is_expected_and_stands_down_when_the_pairing_ends() -> None:
+async def test_qemu_is_ready_when_an_answer_is_expected_and_stands_down_when_the_pairing_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(PrimaryWork, "begin_to_collect", lambda _: None)
     vm = _Vm()
     config = _Config(checkpoint=CheckpointConfig(mode="epoch"))
     async with anyio.create_task_group() as tasks:

@@ -232,7 +232,9 @@ fn a_vm_that_does_not_read_makes_both_miss_the_same_frames() {
 fn state_arrives_whole_while_frames_overtake_it() {
     let pair = protected();
     for page in 0..RAM_PAGES {
-        pair.ram.write_page(page, &[page as u8 | 1; 4096]).unwrap();
+        let mut content = [page as u8 | 1; 4096]; // no page is another one
+        content[..8].copy_from_slice(&page.to_le_bytes());
+        pair.ram.write_page(page, &content).unwrap();
     }
     let encoder = colo_ram::Encoder::new(&pair.ram, true).unwrap();
     let all = PageSet::all(RAM_PAGES);
