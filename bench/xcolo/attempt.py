@@ -38,7 +38,7 @@ async def attempt(kind: type[System], case: Case) -> Attempt:
                 try:
                     await _steps(system, case.seconds, found)
                 finally:
-                    found.checkpoints = len(system.pauses_ms)
+                    found.checkpoints = system.checkpoints
         except (ColoError, TimeoutError) as error:
             found.ended = str(error) or "no end within the deadline"
     return found
@@ -72,10 +72,10 @@ async def _differing(
 ) -> tuple[list[float], list[float]]:
     """What the answers of the first `SETTLE_S` took, and what those of the seconds after that took."""
     with _started(system, name, *_DIFFERING, *options) as client:
-        await system.watch(SETTLE_S)
+        await system.work(SETTLE_S)
         soon = Record(client.log)
         soon.read()
-        await system.watch(seconds)
+        await system.work(seconds)
         client.signal(signal.SIGTERM)  # it waits for its last answer
         all_ms = (await _ended(client, _ANSWER_S)).waits_ms
     return all_ms[: soon.answers], all_ms[soon.answers :]

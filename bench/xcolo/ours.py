@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
+import anyio
+
 from bench.checkpoints import collect
 from bench.xcolo.commands import MACHINE
 from colo.lab.pair import HOSTS, Options, Pair
@@ -25,6 +27,7 @@ class Colo:
         options = Options(vm=vm, checkpoint={"period_ms": case.period_ms}, link=case.link)
         self.folder = folder
         self.pauses_ms: list[float] = []
+        self.checkpoints = 0
         self._pair = Pair(folder, case.guest, options, boot=True)
 
     @property
@@ -51,6 +54,15 @@ class Colo:
     async def watch(self, seconds: float) -> None:
         """See System."""
         self.pauses_ms += [float(done["pause_ms"]) for done in await collect(self._pair, HOSTS[0], seconds)]
+        await self._count()
+
+    async def work(self, seconds: float) -> None:
+        """See System. To follow its events costs an answer that differs 2 ms."""
+        await anyio.sleep(seconds)
+        await self._count()
+
+    async def _count(self) -> None:
+        self.checkpoints = (await self._pair.status(HOSTS[0])).checkpoints.total
 
     async def lose_primary(self) -> None:
         """See System."""

@@ -54,8 +54,15 @@ class System(Protocol):
     async def protect(self) -> float:
         """Seconds from the command until both run on from the same state."""
 
+    @property
+    def checkpoints(self) -> int:
+        """How many there were, as far as it was asked."""
+
     async def watch(self, seconds: float) -> None:
-        """Lets it work for so long."""
+        """Lets it work for so long, and notes its pauses."""
+
+    async def work(self, seconds: float) -> None:
+        """Lets it work for so long, and asks it as little as can be: that would take processors from it."""
 
     async def lose_primary(self) -> None:
         """Kills it; the secondary takes over."""

@@ -96,8 +96,17 @@ class XColo:
                 self._look()
         return self._primary.moments[-1].at - self._began
 
-    async def watch(self, seconds: float) -> None:
+    @property
+    def checkpoints(self) -> int:
         """See System."""
+        return len(self.pauses_ms)
+
+    async def work(self, seconds: float) -> None:
+        """See System."""
+        await self.watch(seconds)
+
+    async def watch(self, seconds: float) -> None:
+        """See System. The monitor's events come anyway."""
         end = time.monotonic() + seconds
         while time.monotonic() < end or stands_still_s(self._primary.moments, time.monotonic()):
             await anyio.sleep(_LOOK_S)

@@ -99,7 +99,9 @@ fn what_both_said_goes_out_as_the_primary_left_it_however_the_secondary_cut_it()
     assert_eq!(get_raw(&pair.p.uplink), (SUM_LATER, segment(flag::SYN, 999, b"")));
     put_raw(&pair.p.vm, CUT, &segment(0, 1000, &payload));
     nothing(&pair.p.uplink);
-    for (number, piece) in (0..).zip(payload.chunks(20_000)) {
+    let pieces: Vec<_> = (0..).zip(payload.chunks(20_000)).collect();
+    // The last first: a front that is there alone for a millisecond would go alone.
+    for (number, piece) in pieces.into_iter().rev() {
         put_raw(&pair.s.vm, CUT, &segment(0, 1000 + number * 20_000, piece));
     }
     assert_eq!(get_raw(&pair.p.uplink), (CUT, segment(0, 1000, &payload)));
