@@ -32,12 +32,13 @@ def cont(qmp: Qmp) -> Coroutine[Any, Any, float]:
 
 
 async def _accepted(qmp: Qmp, runs: Watch, answer: Coroutine[Any, Any, Any]) -> float:
+    deadline = monotonic() + qmp.timeout_s
     with runs:
         while True:
             try:
                 await answer
             except QmpRefusedError as error:
-                if _NOT_YET not in str(error):
+                if _NOT_YET not in str(error) or monotonic() > deadline:
                     raise
                 answer = qmp.begin("cont")
             else:

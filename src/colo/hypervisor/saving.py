@@ -62,13 +62,14 @@ class Save:
     async def begin(cls, qmp: Qmp) -> Self:
         """QEMU is preparing. Raises like `Qmp.execute`."""
         ended = qmp.watch(_has_ended)
+        deadline = anyio.current_time() + qmp.timeout_s
         try:
             while True:
                 try:
                     uri = {"uri": f"fd:{_PIPE}"}
                     return cls(qmp, await qmp.execute_into_pipe(_PIPE, "migrate", uri, _WAITS_AFTER), ended)
                 except QmpRefusedError as error:
-                    if _NOT_YET not in str(error):
+                    if _NOT_YET not in str(error) or anyio.current_time() > deadline:
                         raise
         except BaseException:
             ended.close()
