@@ -267,8 +267,7 @@ async def test_a_guest_goes_on_when_it_is_saved_if_that_was_said_before(start: S
         await vm.begin_save()
         vm.go_on_when_saved()
         saved = await vm.save()
-        while await vm.run_state() != "running":
-            pass
+        await becomes(vm, "running")
         assert saved < await vm.cont() < time.monotonic()
         assert len(await vm.read_state()) > 100_000
 
@@ -279,8 +278,7 @@ async def test_a_guest_is_told_to_go_on_at_once_where_it_was_saved_by_then(start
         await vm.begin_save()
         await vm.save()
         vm.go_on_when_saved()
-        while await vm.run_state() != "running":
-            pass
+        await becomes(vm, "running")
         await vm.cont()
 
 
@@ -305,8 +303,7 @@ async def test_a_guest_that_went_on_and_was_stopped_is_told_to_go_on_anew(start:
         await vm.begin_save()
         vm.go_on_when_saved()
         await vm.save()
-        while await vm.run_state() != "running":
-            pass
+        await becomes(vm, "running")
         await vm.stop()
         await vm.cont()
         assert await vm.run_state() == "running"

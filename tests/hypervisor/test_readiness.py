@@ -35,6 +35,14 @@ async def _prepared(vm: Hypervisor) -> None:
     assert await _migration(vm) == "active"
 
 
+async def _saved(vm: Hypervisor) -> bytes:
+    """Its state; it runs on."""
+    await vm.begin_save()
+    await vm.save()
+    await vm.cont()
+    return await vm.read_state()
+
+
 @MACHINES
 async def test_a_state_that_was_prepared_long_before_is_that_of_the_stop(
     start: Start, qemu: Path, machine: str
@@ -82,10 +90,7 @@ async def test_one_that_nobody_wants_any_more_leaves_the_guest_running_and_the_n
         assert await _migration(vm) == "failed"
         assert await vm.run_state() == "running"
         await ram.goes_on(ram.count())
-        await vm.begin_save()
-        await vm.save()
-        await vm.cont()
-        assert await vm.read_state()
+        assert await _saved(vm)
 
 
 async def test_the_guest_may_be_stopped_and_go_on_meanwhile(start: Start, qemu: Path) -> None:
@@ -98,10 +103,7 @@ async def test_the_guest_may_be_stopped_and_go_on_meanwhile(start: Start, qemu: 
         await vm.cont()
         await ram.goes_on(ram.count())
         assert await _migration(vm) == "active"
-        await vm.begin_save()
-        await vm.save()
-        await vm.cont()
-        assert await vm.read_state()
+        assert await _saved(vm)
 
 
 async def test_a_guest_that_powers_off_meanwhile_stays_off(start: Start, qemu: Path) -> None:
@@ -133,10 +135,7 @@ async def test_a_qemu_that_does_not_wait_is_let_go_on_and_not_asked_again(
         await ram.goes_on(ram.count())
         await vm.get_ready()
         assert vm._saver._readiness._save is None
-        await vm.begin_save()
-        await vm.save()
-        await vm.cont()
-        assert await vm.read_state()
+        assert await _saved(vm)
 
 
 async def test_a_qemu_that_dies_meanwhile_is_waited_for_by_nobody(start: Start, qemu: Path) -> None:

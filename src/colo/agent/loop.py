@@ -14,6 +14,7 @@ from colo.agent.turns import Turns
 from colo.model.errors import NotNowError, PeerError
 from colo.model.role import lease
 from colo.model.role.events import HigherToken, PeerLost
+from colo.model.timers import soonest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,9 +114,8 @@ class DecisionLoop:
     def _until_timer(self) -> float:
         now = _core.boottime_ns()
         primary = self.duties.primary
-        due = (self.role.next_timer(), primary.next_timer() if primary else None)
-        soonest = min((time for time in due if time is not None), default=now + _NS)
-        return min(max(soonest - now, 0) / _NS, _LONGEST_WAIT_S)
+        due = soonest(self.role.next_timer(), primary.next_timer() if primary else None)
+        return _LONGEST_WAIT_S if due is None else min(max(due - now, 0) / _NS, _LONGEST_WAIT_S)
 
     def _carry_out(self, actions: tuple[Any, ...]) -> None:
         for action in actions:

@@ -18,6 +18,7 @@ from colo.model.checkpoint import actions, events
 from colo.model.checkpoint.primary import Primary
 from colo.model.policy.machine import Policy
 from colo.model.role import events as role
+from colo.model.timers import soonest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,8 +98,7 @@ class PrimaryPairing:
         """See `Primary.next_timer`."""
         if self.machine is None or self.pacing is None or self._ended:
             return None
-        timers = (self.machine.next_timer(), self.pacing.next_timer())
-        return min((timer for timer in timers if timer is not None), default=None)
+        return soonest(self.machine.next_timer(), self.pacing.next_timer())
 
     def handle_timer(self, now: int) -> None:
         """See `Primary.handle_timer`."""

@@ -123,6 +123,12 @@ fn a_round_of_precopy_that_is_not_what_was_sent_is_refused() {
     assert_eq!((refused.checkpoint, refused.why), (0, Why::Checksum));
 }
 
+/// What becomes of these pages as the first that a replica gets.
+fn why(payload: Vec<u8>) -> Result<Received, Why> {
+    let received = Pair::new().replica.receive(PAGES, &payload);
+    received.map_err(|damaged| damaged.why)
+}
+
 #[test]
 fn twins_of_pages_that_have_not_come_or_in_a_checkpoint_are_refused() {
     let twin = |checkpoint: u64, other: u64| {
@@ -134,12 +140,6 @@ fn twins_of_pages_that_have_not_come_or_in_a_checkpoint_are_refused() {
         payload.push(5);
         payload.extend_from_slice(&other.to_le_bytes());
         payload
-    };
-    let why = |payload: Vec<u8>| {
-        Pair::new()
-            .replica
-            .receive(PAGES, &payload)
-            .map_err(|damaged| damaged.why)
     };
     assert_eq!(why(twin(0, 3)), Ok(Received::Stored), "it came just before");
     for other in [2, 7, COUNT, u64::MAX] {
@@ -157,12 +157,6 @@ fn runs_of_zeros_that_leave_the_ram_or_come_in_a_checkpoint_are_refused() {
         payload.push(4);
         payload.extend_from_slice(&count.to_le_bytes());
         payload
-    };
-    let why = |payload: Vec<u8>| {
-        Pair::new()
-            .replica
-            .receive(PAGES, &payload)
-            .map_err(|damaged| damaged.why)
     };
     assert_eq!(why(run(0, 0, COUNT as u32)), Ok(Received::Stored));
     assert_eq!(why(run(0, 1, COUNT as u32)), Err(Why::NoSuchPage(1)));

@@ -15,6 +15,7 @@ from colo.model.policy.figures import TICK_NS, WINDOW_NS, Done, Gauge, Tick, Wai
 from colo.model.policy.output import Output
 from colo.model.policy.pace import EpochPace
 from colo.model.policy.table import RESTS, TABLE, Finding, State, To
+from colo.model.timers import soonest
 
 if TYPE_CHECKING:
     from colo.model.checkpoint.events import Trigger
@@ -73,8 +74,7 @@ class Policy:
         if not self.rests:
             return self._look_at
         over = self.since + self.wait_ns if self.state is State.EPOCH else None
-        timers = (over, self._output.next_timer(self._earliest))
-        return min((timer for timer in timers if timer is not None), default=None)
+        return soonest(over, self._output.next_timer(self._earliest))
 
     def step(self, event: Done | Gauge | Waits | Tick, now: int) -> tuple[Pace | Trigger | Expect, ...]:
         """What the checkpoint machine has to be told."""

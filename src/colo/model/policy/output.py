@@ -9,6 +9,7 @@ from __future__ import annotations
 from attrs import define, frozen
 
 from colo.model.checkpoint.events import Reason, Trigger
+from colo.model.timers import soonest
 
 ACKS_NS = 5_000_000
 """So long it waits for an answer to go with it."""
@@ -46,7 +47,7 @@ class Output:
     def next_timer(self, earliest: int) -> int | None:
         """When `tell` has something to say, if no checkpoint may be asked for before `earliest`."""
         asks = max(earliest, self._due) if self._must_ask else None
-        return min((at for at in (asks, self._expect_at) if at is not None), default=None)
+        return soonest(asks, self._expect_at)
 
     def tell(self, earliest: int, now: int) -> tuple[Trigger | Expect, ...]:
         """What is to be told now."""
